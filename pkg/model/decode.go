@@ -1,0 +1,250 @@
+package model
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// The names that make a body a callback.
+const (
+	eventName         = "EventName"
+	jobsDetail        = "JobsDetail"
+	workflowExecution = "WorkflowExecution"
+)
+
+// A Callback is what one body says.
+type Callback struct {
+	// Records are in the callback's order. An id that occurs twice is one record,
+	// the newer.
+	Records []*Record
+	// Probe is the id in the test body that the console sends when a moderation
+	// callback URL is saved, and empty for every other body. A probe has no record.
+	Probe string
+}
+
+// Decode reads a callback body, XML or JSON by its first byte, in any shape that CI
+// documents: jobs (JobsDetail, one or several, with or without EventName), a
+// workflow run (WorkflowExecution), a review in the Detail form (JobsDetail) or the
+// Simple form (code, message, data), or the console's probe. The structure
+// decides, never a Content-Type or a job type, so that a job type nobody has seen
+// decodes like any other. Its error is a [*MalformedError].
+//
+// https://www.tencentcloud.com/document/product/1045/49942
+func Decode(body []byte) (*Callback, error) {
+	root, err := read(string(body))
+	if err != nil {
+		return nil, err
+	}
+	if inner := root.child("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
+		root = inner
+	}
+	if isProbe(root) {
+		return &Callback{Probe: probeID}, nil
+	}
+	records, err := records(root)
+	if err != nil {
+		return nil, err
+	}
+	return &Callback{Records: records}, nil
+}
+
+// read gives the body's tree.
+func read(body string) (*node, error) {
+	if at := invalidUTF8(body); at >= 0 {
+		return nil, malformedAt(body, at, "", "not UTF-8, the only encoding that is accepted")
+	}
+	text := strings.TrimPrefix(body, "\uFEFF")
+	switch trimmed := strings.TrimLeft(text, " \t\r\n"); {
+	case trimmed == "":
+		return nil, malformed("", "the body is empty")
+	case trimmed[0] == '<':
+		return readXML(text)
+	case trimmed[0] == '{':
+		return readJSON(text)
+	default:
+		return nil, malformedAt(text, len(text)-len(trimmed), "", "neither XML nor a JSON object: it starts with %s", quote(string([]rune(trimmed)[:1])))
+	}
+}
+
+// invalidUTF8 gives the place of the first byte that is not UTF-8, or -1.
+func invalidUTF8(s string) int {
+	if utf8.ValidString(s) {
+		return -1
+	}
+	for i := 0; ; {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		if r == utf8.RuneError && size <= 1 {
+			return i
+		}
+		i += size
+	}
+}
+
+const (
+	probeID      = "test_trace_id"
+	probeMessage = "Test request when setting callback url"
+)
+
+// isProbe tells the console's test body: its fixed message, about no job.
+// https://cloud.tencent.com/document/product/436/45435
+func isProbe(root *node) bool {
+	id := root.child("data").value("trace_id")
+	return !root.has(jobsDetail, workflowExecution) && root.value("message") == probeMessage && (id == probeID || id == "")
+}
+
+// records gives the records of a body, newest for each id.
+func records(root *node) ([]*Record, error) {
+	event := root.value(eventName)
+	var records []*Record
+	for _, shape := range []struct {
+		name   string
+		record func(event string, detail *node) *Record
+	}{
+		{jobsDetail, jobOrReview},
+		{workflowExecution, workflow},
+	} {
+		i := 0
+		for detail := range root.all(shape.name) {
+			path := fmt.Sprintf("%s[%d]", shape.name, i)
+			if detail.kind != object {
+				return nil, malformed(path, "not an object with the fields of a job")
+			}
+			r := shape.record(event, detail)
+			if err := checkID(path, r); err != nil {
+				return nil, err
+			}
+			records = append(records, r)
+			if i++; len(records) > MaxJobs {
+				return nil, malformed(path, "more than %d jobs in one callback", MaxJobs)
+			}
+		}
+	}
+	if data := root.child("data"); len(records) == 0 && data != nil && data.kind == object {
+		r := simpleReview(root, data)
+		if err := checkID("data", r); err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	if len(records) == 0 {
+		return nil, malformed("", "no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty")
+	}
+	return newest(records)
+}
+
+func checkID(path string, r *Record) error {
+	name := map[Kind]string{KindJob: "JobId", KindWorkflow: "RunId", KindReview: "JobId"}[r.Kind]
+	if path == "data" {
+		name = "trace_id"
+	}
+	switch {
+	case r.ID == "":
+		return malformed(path, "no %s, or not a single one", name)
+	case !validID.MatchString(r.ID):
+		return malformed(path+"."+name, "%s is not an id: it must be 1 to 64 letters, digits, _ or -", quote(r.ID))
+	default:
+		return nil
+	}
+}
+
+// jobOrReview makes the record of a JobsDetail. Jobs have an Operation and an
+// Input; reviews have neither, but verdicts, and say in EventName what they are.
+func jobOrReview(event string, d *node) *Record {
+	switch {
+	case d.has("Operation", "Input"):
+		return job(event, d)
+	case d.has("ForbidState", "Result", "Suggestion", "Label", "PornInfo", "AdsInfo", "Labels"),
+		strings.HasPrefix(event, "Review"):
+		return review(event, d)
+	default:
+		return job(event, d)
+	}
+}
+
+func job(event string, d *node) *Record {
+	in, op := d.child("Input"), d.child("Operation")
+	r := &Record{
+		Kind: KindJob, ID: d.value("JobId"), Event: event,
+		Input:    input(in.first("BucketId", "Bucket"), in.value("Region"), in.value("Object")),
+		UserData: op.first("UserData"),
+	}
+	if r.UserData == "" {
+		r.UserData = d.value("UserData")
+	}
+	if w := d.child("Workflow"); w != nil {
+		r.Workflow = workflowRef(w)
+	}
+	common(r, d)
+	r.Outputs = jobOutputs(d, r.State == "Success")
+	return r
+}
+
+func review(event string, d *node) *Record {
+	r := &Record{
+		Kind: KindReview, ID: d.value("JobId"), Event: event,
+		Input:    input(d.first("BucketId", "Bucket"), d.value("Region"), d.value("Object")),
+		UserData: d.value("UserData"),
+	}
+	common(r, d)
+	return r
+}
+
+func workflow(event string, w *node) *Record {
+	r := &Record{
+		Kind: KindWorkflow, ID: w.value("RunId"), Event: event,
+		Input:    input(w.first("BucketId", "Bucket"), w.value("Region"), w.value("Object")),
+		Workflow: workflowRef(w),
+		UserData: w.value("UserData"),
+	}
+	common(r, w)
+	r.Outputs = workflowOutputs(w)
+	return r
+}
+
+// simpleReview makes the record of a review in the Simple form, which has a code
+// where others have a state.
+func simpleReview(root, data *node) *Record {
+	r := &Record{
+		Version: Version, Kind: KindReview, ID: data.value("trace_id"), Event: data.value("event"),
+		State: "Failed", Code: root.value("code"), Message: root.value("message"),
+		Detail: root.normal(),
+	}
+	if r.Code == "0" {
+		r.State = "Success"
+	}
+	return r
+}
+
+// common fills in what jobs, reviews and workflows call by the same names, or
+// nearly so: a workflow has CreateTime for CreationTime.
+func common(r *Record, d *node) {
+	r.Version = Version
+	r.State = d.first("State")
+	if isBlank(r.State) {
+		r.State = StateUnknown
+	}
+	r.Code, r.Message = d.value("Code"), d.value("Message")
+	r.Tag, r.SubTag, r.QueueID = d.value("Tag"), d.value("SubTag"), d.value("QueueId")
+	r.CreationTime = rfc3339(d.first("CreationTime", "CreateTime"))
+	r.StartTime, r.EndTime = rfc3339(d.value("StartTime")), rfc3339(d.value("EndTime"))
+	r.Detail = d.normal()
+}
+
+func input(bucket, region, key string) *Object {
+	if bucket == "" && region == "" && key == "" {
+		return nil
+	}
+	return &Object{Bucket: bucket, Region: region, Key: key}
+}
+
+func workflowRef(w *node) *WorkflowRef {
+	ref := WorkflowRef{
+		RunID: w.value("RunId"), WorkflowID: w.value("WorkflowId"),
+		WorkflowName: w.value("WorkflowName"), Name: w.value("Name"),
+	}
+	if ref == (WorkflowRef{}) {
+		return nil
+	}
+	return &ref
+}
