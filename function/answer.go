@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/tencentyun/scf-go-lib/functioncontext"
+
+	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+// answer is the body of an HTTP answer, and its status.
+type answer struct {
+	status int
+
+	Service  string   `json:"service,omitempty"`
+	Version  string   `json:"version,omitempty"`
+	Error    *problem `json:"error,omitempty"`
+	Rejected string   `json:"rejected,omitempty"` // where the body was kept
+	Results  []result `json:"results,omitempty"`
+}
+
+// problem says what went wrong, in words for people.
+type problem struct {
+	Code    string `json:"code"`
+	Message string `json:"message"`
+}
+
+// refuse is the answer to a request that did not do what it should.
+func refuse(status int, code, message string) *answer {
+	return &answer{status: status, Error: &problem{Code: code, Message: cut(message, longText)}}
+}
+
+// bug is the answer to an error that is ours. The log has the stack.
+func (c *call) bug(v any) *answer {
+	stack := debug.Stack()
+	if p, ok := v.(*store.PanicError); ok {
+		v, stack = p.Value, p.Stack
+	}
+	c.log.Error("bug", "error", cut(fmt.Sprint(v), longText), "stack", cut(string(stack), 6000))
+	return refuse(http.StatusInternalServerError, "internal", "a bug in ci-callback; its stack is in the function's log")
+}
+
+// encode gives the answer as the platform reads it.
+func (a *answer) encode() ([]byte, error) {
+	response, err := gateway.JSONResponse(a.status, a)
+	if err != nil {
+		return nil, err
+	}
+	switch a.status {
+	case http.StatusMethodNotAllowed:
+		response.Headers["Allow"] = "GET, HEAD, POST"
+	case http.StatusServiceUnavailable:
+		response.Headers["Retry-After"] = "30" // seconds
+	}
+	return response.Encode()
+}
+
+// How much of a stranger's text goes into an answer or a log line, in bytes. CLS keeps
+// 8 KB of a line. https://www.tencentcloud.com/document/product/583/39778
+const (
+	shortText = 100
+	longText  = 1000
+	mostJobs  = 20 // that a log line names
+)
+
+// cut shortens a text.
+func cut(s string, most int) string {
+	if len(s) <= most {
+		return s
+	}
+	for most > 0 && s[most]&0xc0 == 0x80 { // within a character
+		most--
+	}
+	return s[:most] + "…"
+}
+
+// requestID is SCF's id of the invocation, else the gateway's of the request.
+func (c *call) requestID(ctx context.Context) string {
+	if f, ok := functioncontext.FromContext(ctx); ok && f.RequestID != "" {
+		return cut(f.RequestID, shortText)
+	}
+	return cut(c.request.ID, shortText)
+}
+
+// logLine writes the one line of a callback. Its fields are on one level, since CLS
+// indexes the first alone. Health checks are of no interest but to who debugs.
+func (c *call) logLine(ctx context.Context, a *answer, took time.Duration) {
+	level := slog.LevelInfo
+	switch {
+	case a.Service != "":
+		level = slog.LevelDebug
+	case a.status >= http.StatusInternalServerError:
+		level = slog.LevelError
+	case a.status >= http.StatusBadRequest:
+		level = slog.LevelWarn
+	}
+	fields := []slog.Attr{
+		slog.String("requestId", c.requestID(ctx)),
+		slog.Int("status", a.status),
+		slog.Float64("durationMs", float64(took.Microseconds())/1000),
+		slog.String("method", cut(c.request.Method, shortText)),
+		slog.String("source", cut(c.request.SourceIP, shortText)),
+		slog.Int("bodyBytes", c.size),
+	}
+	if c.store != nil {
+		fields = append(fields, slog.Int64("cosRequests", c.store.Requests()))
+	}
+	if c.open {
+		fields = append(fields, slog.Bool("unauthenticated", true))
+	}
+	if a.Error != nil {
+		fields = append(fields, slog.String("code", a.Error.Code), slog.String("error", a.Error.Message))
+	}
+	if a.Rejected != "" {
+		fields = append(fields, slog.String("rejected", a.Rejected))
+	}
+	c.log.LogAttrs(ctx, level, "callback", append(fields, jobFields(a.Results)...)...)
+}
+
+// jobFields tell of the jobs of a callback: of a single one its id, kind, state and
+// outcome, of several how many there were of each outcome, and the first ids.
+func jobFields(results []result) []slog.Attr {
+	if len(results) == 0 {
+		return nil
+	}
+	outcomes, tags := map[string]int{}, map[string]int{}
+	var ids []string
+	var reason string
+	for _, r := range results {
+		outcomes[or(string(r.Outcome), "failed")]++
+		for _, t := range r.Tags {
+			tags[string(t.Outcome)]++
+			reason = or(reason, t.Reason)
+		}
+		if len(ids) < mostJobs {
+			ids = append(ids, r.ID)
+		}
+	}
+	r := results[0]
+	fields := []slog.Attr{slog.String("job", r.ID), slog.String("kind", string(r.Kind)), slog.String("state", r.State), slog.String("outcome", or(string(r.Outcome), "failed"))}
+	if len(results) > 1 {
+		fields = []slog.Attr{slog.Int("jobs", len(results)), slog.Any("outcomes", outcomes), slog.Any("ids", ids)}
+	}
+	if len(tags) > 0 {
+		fields = append(fields, slog.Any("tags", tags))
+	}
+	if reason != "" {
+		fields = append(fields, slog.String("tagReason", cut(reason, longText)))
+	}
+	return fields
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}

@@ -1,0 +1,146 @@
+package store
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+)
+
+// What an operation that failed can be, whatever else its error says.
+var (
+	// ErrUnavailable: COS is out of reach, throttles, or the time is up. Coming again helps.
+	ErrUnavailable = errors.New("COS is unavailable")
+	// ErrMisconfigured: COS refuses, and will, until a setting or a permission is changed.
+	ErrMisconfigured = errors.New("misconfigured")
+)
+
+var (
+	errUnreadable = errors.New("the answer is not COS's")
+	errContended  = errors.New("other instances keep writing it")
+)
+
+// Error says which request failed, on what, how COS put it, and what to do. It wraps
+// ErrUnavailable or ErrMisconfigured.
+type Error struct {
+	Op     string // what was being done, such as "put record"
+	Object string // bucket and key
+	Status int    // of COS's answer; 0 where there was none
+	Code   string // COS's error code, such as AccessDenied
+	Err    error  // the cause
+	kind   error
+	remedy string
+}
+
+func (e *Error) Error() string {
+	s := fmt.Sprintf("%s %s: %v", e.Op, e.Object, e.Err)
+	if e.remedy != "" {
+		s += ": " + e.remedy
+	}
+	return s
+}
+
+// Unwrap gives the kind of the error and its cause.
+func (e *Error) Unwrap() []error { return []error{e.kind, e.Err} }
+
+// retryable tells whether the next try of the same request may go better: on 500, 502,
+// 503, 504 and 429, and where no answer came.
+func retryable(err error) bool {
+	if errors.Is(err, errContended) {
+		return true
+	}
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Status {
+	case 0, http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return e.kind == ErrUnavailable
+	default:
+		return false
+	}
+}
+
+// operation names a request for messages: what it does, and the action a role needs.
+type operation struct{ does, action string }
+
+var (
+	putObject  = operation{"put", "name/cos:PutObject"}
+	getObject  = operation{"get", "name/cos:GetObject"}
+	headObject = operation{"head", "name/cos:HeadObject"}
+	getTags    = operation{"get tags of", "name/cos:GetObjectTagging"}
+	putTags    = operation{"put tags of", "name/cos:PutObjectTagging"}
+)
+
+// explain turns an error of the SDK into an *Error. It shows no text of the answer but
+// COS's error code and request id.
+func explain(op operation, bucket, key string, err error) error {
+	e := &Error{Op: op.does, Object: bucket + "/" + key, kind: ErrUnavailable, Err: cause(err)}
+	response, ok := errors.AsType[*cos.ErrorResponse](err)
+	if !ok {
+		return e
+	}
+	e.Status, e.Code = response.Response.StatusCode, response.Code
+	e.Err = fmt.Errorf("%d %s (request id %.80q)", e.Status, e.Code, response.Response.Header.Get("x-cos-request-id"))
+	if len(e.Code) > 80 {
+		e.Code = e.Code[:80]
+	}
+	switch {
+	case retryable(e):
+	case e.Status >= 500 || e.Status == http.StatusConflict:
+	case e.Code == "RequestTimeout" || e.Code == "UserNetworkTooSlow" || e.Code == "BadDigest" || e.Code == "IncompleteBody":
+		// broken on the way: the client may send it again
+	case e.Code == "NoSuchBucket":
+		e.misconfigured("there is no such bucket in that region: check RECORD_BUCKET and RECORD_REGION")
+	case e.Code == "AccessDenied" || e.Code == "AccessForbidden" || e.Status == http.StatusForbidden && e.Code == "":
+		e.misconfigured("grant " + op.action + " on this object to the function's execution role")
+	case e.Status == http.StatusForbidden || e.Code == "ExpiredToken":
+		e.misconfigured("COS does not accept the credentials: check the function's execution role")
+	case e.Status == http.StatusPaymentRequired || e.Status == http.StatusUnavailableForLegalReasons:
+		e.misconfigured("COS refuses the account: check its balance and state")
+	default:
+		e.misconfigured("COS does not take this request: check COS_ENDPOINT, RECORD_BUCKET and RECORD_REGION")
+	}
+	return e
+}
+
+func (e *Error) misconfigured(remedy string) { e.kind, e.remedy = ErrMisconfigured, remedy }
+
+// cause takes off what the SDK and net/http put around an error: the URL, and the list
+// of the SDK's own tries.
+func cause(err error) error {
+	if u, ok := errors.AsType[*url.Error](err); ok {
+		err = u.Err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+	}
+	if _, ok := errors.AsType[*xml.SyntaxError](err); ok {
+		return errUnreadable
+	}
+	if _, ok := errors.AsType[xml.UnmarshalError](err); ok {
+		return errUnreadable
+	}
+	return err
+}
+
+// PanicError is a panic that was caught, with the stack where it happened.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Recover, deferred, makes a panic of its goroutine an error. Without it, a panic in
+// any goroutine ends the whole process.
+func Recover(err *error) {
+	if v := recover(); v != nil {
+		*err = &PanicError{Value: v, Stack: debug.Stack()}
+	}
+}

@@ -1,0 +1,229 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
+)
+
+// TagOutcome says what became of an output's tag.
+type TagOutcome string
+
+// The outcomes of TagOutput.
+const (
+	Tagged    TagOutcome = "tagged"
+	Unchanged TagOutcome = "unchanged" // the tag was there already
+	Skipped   TagOutcome = "skipped"   // it is not to be tagged
+	Failed    TagOutcome = "failed"    // COS refused, or was out of reach
+)
+
+// A Tag is what became of the tag of one output. Reason says why it was skipped or
+// failed.
+type Tag struct {
+	Bucket  string     `json:"bucket,omitempty"`
+	Object  string     `json:"object,omitempty"`
+	Outcome TagOutcome `json:"outcome,omitempty"`
+	Reason  string     `json:"reason,omitempty"`
+}
+
+const (
+	mostTags     = 10              // https://www.tencentcloud.com/document/product/436/35665
+	settlingTime = 5 * time.Minute // after a job's end, its output may still be written
+	mostGarbled  = 3               // tries at a tag set that is none
+)
+
+// TagOutput tags an output with its MD5. ended is when the job ended, zero if that is
+// not known: an object that was overwritten since is not tagged.
+//
+// Every tag that stood when the set was read stays. The error is nil unless trying
+// again later may help, or a setting must change; it wraps ErrUnavailable or
+// ErrMisconfigured, and the Tag says so too.
+func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) (Tag, error) {
+	tag := Tag{Bucket: o.Bucket, Object: o.Key}
+	c, err := s.mayTag(o)
+	if err != nil {
+		return tag.as(Skipped, err), nil
+	}
+
+	read := make(chan tagSet, 1)
+	go func() {
+		var t tagSet
+		defer func() { read <- t }()
+		defer Recover(&t.err)
+		t = s.readTags(ctx, c, o.Key)
+	}()
+	skip, err := s.unfit(ctx, c, o, ended)
+	set := <-read
+	switch {
+	case err != nil && !isMissing(err):
+		return tag.as(Failed, err), err
+	case isMissing(err) || isMissing(set.err):
+		return tag.as(Skipped, errMissing), nil
+	case skip != nil:
+		return tag.as(Skipped, skip), nil
+	case set.err != nil:
+		return tag.as(Failed, set.err), set.err
+	}
+	outcome, err := s.addTag(ctx, c, o, set)
+	switch {
+	case errors.Is(err, errTooManyTags):
+		return tag.as(Skipped, err), nil
+	case isMissing(err):
+		return tag.as(Skipped, errMissing), nil
+	case err != nil:
+		return tag.as(Failed, err), err
+	}
+	tag.Outcome = outcome
+	return tag, nil
+}
+
+var (
+	errMissing     = errors.New("there is no such object")
+	errTooManyTags = fmt.Errorf("the object has %d tags already, as many as COS allows", mostTags)
+)
+
+func (t Tag) as(outcome TagOutcome, reason error) Tag {
+	t.Outcome, t.Reason = outcome, reason.Error()
+	return t
+}
+
+// mayTag checks an output before any request is made about it: all of it is a
+// stranger's text.
+func (s *Store) mayTag(o model.Output) (*bucketClient, error) {
+	if err := CheckBucket(o.Bucket); err != nil {
+		return nil, err
+	}
+	allowed := slices.Contains(s.TagBuckets, o.Bucket)
+	if len(s.TagBuckets) == 0 {
+		allowed = s.AppID != "" && strings.HasSuffix(o.Bucket, "-"+s.AppID)
+	}
+	if !allowed {
+		return nil, fmt.Errorf("bucket %s is not one of TAG_BUCKETS", o.Bucket)
+	}
+	if err := CheckKey(o.Key); err != nil {
+		return nil, err
+	}
+	return s.pool.client(s.Endpoint, o.Bucket, o.Region)
+}
+
+// unfit gives the reason why an object is not the one the job wrote, or nil. An ETag
+// that is not the MD5 alone proves nothing: those of multipart and encrypted objects
+// are others.
+func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ended time.Time) (reason, err error) {
+	response, err := retry(ctx, s, func() (*cos.Response, error) { return s.head(ctx, c, o.Key) })
+	if err != nil || ended.IsZero() || strings.EqualFold(strings.Trim(response.Header.Get("ETag"), `"`), o.MD5) {
+		return nil, err
+	}
+	modified, err := http.ParseTime(response.Header.Get("Last-Modified"))
+	if err == nil && modified.After(ended.Add(settlingTime)) {
+		return fmt.Errorf("the object was overwritten since the job: it is of %s", modified.Format(time.RFC3339)), nil
+	}
+	return nil, nil
+}
+
+func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
+	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
+	if err != nil {
+		return nil, explain(headObject, c.bucket, key, err)
+	}
+	return response, nil
+}
+
+// isMissing tells the answer for an object that is not there. HEAD has no error code,
+// so that a missing bucket looks the same.
+func isMissing(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusNotFound && (e.Code == "" || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
+}
+
+// tagSet is a tag set that was read, or the error.
+type tagSet struct {
+	tags []cos.ObjectTaggingTag
+	err  error
+}
+
+// readTags reads an object's tags. What is no tag set is read again a few times, and
+// then given up for good: it must never be taken for an empty one.
+func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSet {
+	garbled := 0
+	tags, err := retry(ctx, s, func() ([]cos.ObjectTaggingTag, error) {
+		tags, err := s.tags(ctx, c, key)
+		if e, ok := errors.AsType[*Error](err); ok && errors.Is(err, errUnreadable) {
+			if garbled++; garbled == mostGarbled {
+				e.misconfigured("what answers for COS gives no tag set: check COS_ENDPOINT")
+			}
+		}
+		return tags, err
+	})
+	return tagSet{tags, err}
+}
+
+func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.ObjectTaggingTag, error) {
+	var result *cos.ObjectGetTaggingResult
+	_, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
+		result, response, err = c.Object.GetTagging(ctx, key)
+		return response, err
+	})
+	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" { // Tencent's Node SDK expects it for an untagged object
+		return nil, nil
+	}
+	if err == nil && result.XMLName.Local != "Tagging" {
+		err = errUnreadable // the SDK takes an empty or JSON answer for no tags
+	}
+	if err != nil {
+		return nil, explain(getTags, c.bucket, key, err)
+	}
+	return result.TagSet, nil
+}
+
+// addTag puts the MD5 into a set that was read, and the set back. After a fault it
+// reads the set again: another may have written it in between.
+func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set tagSet) (TagOutcome, error) {
+	fresh := true
+	return retry(ctx, s, func() (TagOutcome, error) {
+		if !fresh {
+			set = s.readTags(ctx, c, o.Key)
+		}
+		fresh = false
+		if set.err != nil {
+			return "", set.err
+		}
+		merged, changed := withTag(set.tags, cos.ObjectTaggingTag{Key: s.TagKey, Value: o.MD5})
+		switch {
+		case !changed:
+			return Unchanged, nil
+		case len(merged) > mostTags:
+			return "", errTooManyTags
+		}
+		_, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
+			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
+		})
+		if err != nil {
+			return "", explain(putTags, c.bucket, o.Key, err)
+		}
+		return Tagged, nil
+	})
+}
+
+// withTag gives a set with a tag in it, and whether that changed it.
+func withTag(set []cos.ObjectTaggingTag, tag cos.ObjectTaggingTag) ([]cos.ObjectTaggingTag, bool) {
+	i := slices.IndexFunc(set, func(t cos.ObjectTaggingTag) bool { return t.Key == tag.Key })
+	switch {
+	case i < 0:
+		return append(slices.Clone(set), tag), true
+	case set[i].Value == tag.Value:
+		return set, false
+	default:
+		merged := slices.Clone(set)
+		merged[i] = tag
+		return merged, true
+	}
+}
