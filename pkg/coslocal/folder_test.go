@@ -1,0 +1,241 @@
+package coslocal_test
+
+import (
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+func openFolder(t testing.TB, dir string) *coslocal.Server {
+	t.Helper()
+	s, err := coslocal.New(coslocal.Options{Dir: dir})
+	must(t, err)
+	return s
+}
+
+// contents is all that a bucket holds.
+func contents(s *coslocal.Server) map[string]coslocal.Object {
+	objects := map[string]coslocal.Object{}
+	for _, key := range s.Keys(bucket, "") {
+		objects[key], _ = s.Object(bucket, key)
+	}
+	return objects
+}
+
+func TestFolderIsReadAgain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, region))
+	must(t, s.CreateBucket("empty-1250000000", ""))
+	keys := []string{"a", "a/b", "a/b/c", "A", "a//b", "dir/", "ci/jobs/j1.json", "目录/文件", "%41", "..a", "a.", "...", ".tmp-1", "%hash",
+		"con", "a:b*c?d<e>|f\"g", "a\nb", strings.Repeat("k", 850), strings.Repeat("文", 283), strings.Repeat("d/", 425), "a/" + strings.Repeat("n", 300)}
+	for i, key := range keys {
+		must(t, s.PutObject(bucket, key, coslocal.Object{
+			Body:         []byte(strings.Repeat(key+"\n{}\n", i)),
+			Header:       http.Header{"X-Cos-Meta-A": {"1\t" + strings.Repeat("é", i*400)}, "Content-Type": {"text/plain"}},
+			LastModified: time.Unix(int64(1e9+i), 0),
+			Tags:         []coslocal.Tag{{Key: fmt.Sprint(i), Value: "v"}},
+		}))
+	}
+	must(t, s.SetTags(bucket, "a/b", []coslocal.Tag{{Key: "other", Value: "tag"}}))
+	must(t, s.PutObject(bucket, "a", coslocal.Object{Body: []byte("overwritten")}))
+	must(t, s.DeleteObject(bucket, "A"))
+	must(t, s.SetVersioning(bucket, "Enabled"))
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/?tagging",
+		"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"))), http.StatusNoContent, "")
+	must(t, s.PutObject(bucket, "versioned", coslocal.Object{}))
+
+	again := openFolder(t, dir)
+	if len(contents(s)) != len(keys) {
+		t.Errorf("%d objects; want %d", len(contents(s)), len(keys))
+	}
+	if diff := cmp.Diff(contents(s), contents(again)); diff != "" {
+		t.Errorf("objects (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(s.Buckets(), again.Buckets()); diff != "" {
+		t.Errorf("buckets (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff(s.BucketTags(bucket), again.BucketTags(bucket)); diff != "" || len(again.BucketTags(bucket)) != 1 {
+		t.Errorf("bucket tags (-before +after):\n%s", diff)
+	}
+	if w := do(again, signed(newRequest(t, http.MethodGet, "/?versioning", ""))); !strings.Contains(w.Body.String(), "Enabled") {
+		t.Errorf("versioning = %s", w.Body)
+	}
+	if again.CreateBucket(bucket, "ap-guangzhou") == nil {
+		t.Error("the region was forgotten")
+	}
+	for _, key := range keys { // what can be written can be deleted, and leaves nothing
+		must(t, again.DeleteObject(bucket, key))
+	}
+	must(t, again.DeleteObject(bucket, "versioned"))
+	if left := files(t, filepath.Join(dir, bucket)); len(left) != 0 {
+		t.Errorf("left behind: %q", left)
+	}
+}
+
+func files(t testing.TB, dir string) (names []string) {
+	t.Helper()
+	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() {
+			name, _ := filepath.Rel(dir, path)
+			names = append(names, filepath.ToSlash(name))
+		}
+		return err
+	}))
+	return names
+}
+
+// TestFolderIsReadable is for the person who looks for a record in it.
+func TestFolderIsReadable(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, ""))
+	record := "{\"id\":\"j1\"}\n"
+	must(t, s.PutObject(bucket, "ci/jobs/j1.json", coslocal.Object{Body: []byte(record)}))
+	text, err := os.ReadFile(filepath.Join(dir, bucket, "ci", "jobs", "j1.json"))
+	must(t, err)
+	if !strings.HasPrefix(string(text), record+"\n{\"size\":12,\"key\":\"ci/jobs/j1.json\"") {
+		t.Errorf("file = %q", text)
+	}
+	for key, name := range map[string]string{"目录/文件 1.json": "目录/文件%201.json", ".a/..": "", "b/": "b/%", "%hash/x": "%25hash/x"} {
+		err := s.PutObject(bucket, key, coslocal.Object{})
+		if name == "" {
+			if err == nil {
+				t.Errorf("%s was taken", key)
+			}
+			continue
+		}
+		must(t, err)
+		if _, err := os.Stat(filepath.Join(dir, bucket, filepath.FromSlash(name))); err != nil {
+			t.Errorf("key %s: %v", key, err)
+		}
+	}
+}
+
+// TestKillBeforeRename leaves what a kill leaves at the worst moment: a file half written, and the object as it was.
+func TestKillBeforeRename(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, ""))
+	must(t, s.PutObject(bucket, "ci/j1", coslocal.Object{Body: []byte("old"), Tags: []coslocal.Tag{{Key: "a", Value: "b"}}}))
+	whole, err := os.ReadFile(filepath.Join(dir, bucket, "ci", "j1"))
+	must(t, err)
+	for i := range len(whole) + 1 {
+		must(t, os.WriteFile(filepath.Join(dir, bucket, fmt.Sprintf(".tmp-%d", i)), whole[:i], 0o600))
+	}
+	must(t, os.WriteFile(filepath.Join(dir, bucket, ".DS_Store"), []byte("x"), 0o600))
+	again := openFolder(t, dir)
+	if diff := cmp.Diff(contents(s), contents(again)); diff != "" {
+		t.Errorf("objects (-before +after):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{".DS_Store", "ci/j1"}, files(t, filepath.Join(dir, bucket))); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// TestFolderNamesWhatItCannotRead: a file that was put there by hand, or cut short, is never taken for an object.
+func TestFolderNamesWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"empty": "", "no newline": "{}", "not JSON": "a\nb\n", "no key": "\n{\"size\":0}\n", "other size": "abc\n{\"size\":2,\"key\":\"k\"}\n",
+	} {
+		dir := t.TempDir()
+		must(t, openFolder(t, dir).CreateBucket(bucket, ""))
+		must(t, os.WriteFile(filepath.Join(dir, bucket, "k"), []byte(text), 0o600))
+		if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(bucket, "k")) {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, bucket+".json"), []byte("{"), 0o600))
+	if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil {
+		t.Error("took settings that are not JSON")
+	}
+}
+
+// TestDiskFails: what could not be kept is not answered with 200, and is not there.
+func TestDiskFails(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, ""))
+	must(t, s.PutObject(bucket, "gone", coslocal.Object{Body: []byte("v")}))
+	must(t, os.RemoveAll(filepath.Join(dir, bucket)))
+	must(t, os.WriteFile(filepath.Join(dir, bucket), nil, 0o600)) // where the folder was
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/k", "v"))), http.StatusInternalServerError, "InternalError")
+	if _, ok := s.Object(bucket, "k"); ok {
+		t.Error("the object is there all the same")
+	}
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodGet, "/gone", ""))), http.StatusInternalServerError, "InternalError")
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodDelete, "/gone?tagging", ""))), http.StatusInternalServerError, "InternalError")
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/?tagging", "<Tagging><TagSet/></Tagging>"))), http.StatusInternalServerError, "InternalError")
+}
+
+// TestFolderEqualsMemory does the same to a server in memory and to one in a folder, which is killed and started again in
+// between, and finds no difference.
+func TestFolderEqualsMemory(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	runs := 0
+	rapid.Check(t, func(t *rapid.T) {
+		runs++
+		o := coslocal.Options{Clock: func() time.Time { return time.Unix(1e9, 0) }}
+		memory, err := coslocal.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Dir = filepath.Join(root, fmt.Sprint(runs))
+		folder, err := coslocal.New(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := rapid.SampledFrom([]string{"a", "a/b", "a/b/c", "A", "a/", "b c", "文", strings.Repeat("k", 300)})
+		both := func(f func(*coslocal.Server) error) {
+			if m, d := f(memory), f(folder); (m == nil) != (d == nil) {
+				t.Fatalf("in memory: %v; in a folder: %v", m, d)
+			}
+		}
+		both(func(s *coslocal.Server) error { return s.CreateBucket(bucket, "") })
+		t.Repeat(map[string]func(*rapid.T){
+			"put": func(t *rapid.T) {
+				k, body := key.Draw(t, "key"), rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "body")
+				both(func(s *coslocal.Server) error { return s.PutObject(bucket, k, coslocal.Object{Body: body}) })
+			},
+			"tag": func(t *rapid.T) {
+				k, v := key.Draw(t, "key"), rapid.StringMatching(`[a-z]{0,3}`).Draw(t, "value")
+				both(func(s *coslocal.Server) error { return s.SetTags(bucket, k, []coslocal.Tag{{Key: "t", Value: v}}) })
+			},
+			"delete": func(t *rapid.T) {
+				k := key.Draw(t, "key")
+				both(func(s *coslocal.Server) error { return s.DeleteObject(bucket, k) })
+			},
+			"version": func(t *rapid.T) {
+				both(func(s *coslocal.Server) error { return s.SetVersioning(bucket, "Suspended") })
+			},
+			"kill": func(t *rapid.T) {
+				var err error
+				if folder, err = coslocal.New(o); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"": func(t *rapid.T) {
+				if diff := cmp.Diff(contents(memory), contents(folder)); diff != "" {
+					t.Fatalf("(-memory +folder):\n%s", diff)
+				}
+			},
+		})
+	})
+}

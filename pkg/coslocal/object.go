@@ -1,0 +1,298 @@
+package coslocal
+
+import (
+	"cmp"
+	"crypto/md5"
+	"encoding/hex"
+	"hash/crc64"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// object is one version of an object. It never changes once it is in a bucket: a change puts another in its place.
+type object struct {
+	key      string
+	size     int64
+	body     []byte // in memory; nil when path is set
+	path     string // the file that holds it; "" in memory
+	header   http.Header
+	etag     string // quoted
+	crc      uint64
+	modified time.Time // whole seconds, UTC
+	version  string    // "" unless the bucket was versioned, "null" when that is suspended
+	tags     []Tag
+}
+
+// newObject fills in what follows from the body.
+func newObject(key string, body []byte, now time.Time) *object {
+	sum := md5.Sum(body)
+	return &object{
+		key:      key,
+		size:     int64(len(body)),
+		body:     body,
+		etag:     `"` + hex.EncodeToString(sum[:]) + `"`,
+		crc:      crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)), // the table is made once, in hash/crc64
+		modified: now.UTC().Truncate(time.Second),
+	}
+}
+
+// checkKey applies https://cloud.tencent.com/document/product/436/13324. Refusing "." and ".." as path segments is not in
+// there: COS is said to resolve them into another resource, and no client should depend on which.
+func checkKey(key string) error {
+	switch {
+	case len(key) > 850:
+		return &cosError{http.StatusBadRequest, "KeyTooLong", "Your key is too long."}
+	case !utf8.ValidString(key):
+		return &cosError{http.StatusBadRequest, "InvalidURI", "The key is not UTF-8."}
+	case key == "", key[0] == '/', key[0] == '\\', strings.ContainsAny(key, "\x18\x19\x1a\x1b"):
+		return &cosError{http.StatusBadRequest, "InvalidObjectName", "The key is empty, starts with a slash or backslash, or has a control character in it."}
+	case strings.Contains(key, ".") && hasDotSegment(key):
+		return &cosError{http.StatusBadRequest, "InvalidURI", `The key has "." or ".." as a path segment.`}
+	}
+	return nil
+}
+
+func hasDotSegment(key string) bool {
+	for segment := range strings.SplitSeq(key, "/") {
+		if segment == "." || segment == ".." {
+			return true
+		}
+	}
+	return false
+}
+
+// isStoredHeader tells which headers of a PUT are kept with the object and given back:
+// https://cloud.tencent.com/document/product/436/7749. name is in canonical form.
+func isStoredHeader(name string) bool {
+	switch name {
+	case "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires",
+		"X-Cos-Storage-Class":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Cos-Meta-")
+}
+
+func storedHeader(sent http.Header) http.Header {
+	stored := make(http.Header, 4)
+	for name, values := range sent {
+		if name = http.CanonicalHeaderKey(name); isStoredHeader(name) {
+			stored[name] = slices.Clone(values)
+		}
+	}
+	if stored["Content-Type"] == nil {
+		stored["Content-Type"] = []string{"application/octet-stream"}
+	}
+	return stored
+}
+
+func (c *call) putObject() (*answer, error) {
+	header := c.http.Header
+	if header.Get("X-Cos-Copy-Source") != "" {
+		return nil, errNotImplemented
+	}
+	body, err := c.readBody(maxObjectSize)
+	if err != nil {
+		return nil, err
+	}
+	o := newObject(c.seen.Key, body, c.now)
+	o.header = storedHeader(header)
+	if o.tags, err = headerTags(header.Get("X-Cos-Tagging")); err != nil {
+		return nil, err
+	}
+	createOnly := strings.EqualFold(header.Get("X-Cos-Forbid-Overwrite"), "true")
+	if o, err = c.bucket.put(o, createOnly, c.now); err != nil {
+		return nil, err
+	}
+	a := newAnswer(http.StatusOK)
+	o.describe(a)
+	return a, nil
+}
+
+// describe sets what COS tells of an object in every answer about it.
+func (o *object) describe(a *answer) {
+	a.header["Etag"] = []string{o.etag}
+	a.header["X-Cos-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.crc, 10)}
+	o.describeVersion(a)
+}
+
+func (o *object) describeVersion(a *answer) {
+	if o.version != "" {
+		a.header["X-Cos-Version-Id"] = []string{o.version}
+	}
+}
+
+// getObject answers GET and HEAD.
+func (c *call) getObject() (*answer, error) {
+	o, body, err := c.readObject()
+	if err != nil {
+		return nil, err
+	}
+	switch c.evaluateConditions(o) {
+	case http.StatusPreconditionFailed:
+		return nil, &cosError{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the preconditions you specified did not hold."}
+	case http.StatusNotModified:
+		return o.notModified(), nil
+	}
+	a := newAnswer(http.StatusOK)
+	for name, values := range o.header {
+		a.header[name] = values
+	}
+	o.describe(a)
+	a.header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
+	a.header["Accept-Ranges"] = []string{"bytes"}
+	if len(o.tags) > 0 {
+		a.header.Set("X-Cos-Tagging-Count", strconv.Itoa(len(o.tags)))
+	}
+	c.overrideHeaders(a)
+	if c.http.Method == http.MethodHead {
+		a.header["Content-Length"] = []string{strconv.FormatInt(o.size, 10)}
+		return a, nil
+	}
+	a.body = body
+	return a, a.cut(c.http.Header.Get("Range"))
+}
+
+// readObject finds the object that the request names; its body only for a GET.
+func (c *call) readObject() (*object, []byte, error) {
+	if c.http.Method == http.MethodHead {
+		o, err := c.findObject()
+		return o, nil, err
+	}
+	o, body, err := c.bucket.read(c.seen.Key)
+	if err != nil {
+		return nil, nil, err
+	}
+	return o, body, c.checkVersion(o)
+}
+
+// findObject finds the object that the request names.
+func (c *call) findObject() (*object, error) {
+	o, ok := c.bucket.get(c.seen.Key)
+	if !ok {
+		return nil, errNoSuchKey
+	}
+	return o, c.checkVersion(o)
+}
+
+// checkVersion accepts the newest version by its id, and "versionId=" as if it were not there: coscli sends that.
+func (c *call) checkVersion(o *object) error {
+	switch c.seen.Query.Get("versionId") {
+	case "", cmp.Or(o.version, "null"):
+		return nil
+	}
+	return &cosError{http.StatusNotFound, "NoSuchVersion", "The specified version does not exist; only the newest is kept here."}
+}
+
+// evaluateConditions evaluates If-* as RFC 9110, 13.2.2 orders them: 412, 304 or 200.
+func (c *call) evaluateConditions(o *object) int {
+	h := c.http.Header
+	if match := h.Get("If-Match"); match != "" {
+		if !matchesETag(match, o.etag) {
+			return http.StatusPreconditionFailed
+		}
+	} else if t, err := http.ParseTime(h.Get("If-Unmodified-Since")); err == nil && o.modified.After(t) {
+		return http.StatusPreconditionFailed
+	}
+	if match := h.Get("If-None-Match"); match != "" {
+		if matchesETag(match, o.etag) {
+			return http.StatusNotModified
+		}
+	} else if t, err := http.ParseTime(h.Get("If-Modified-Since")); err == nil && !o.modified.After(t) {
+		return http.StatusNotModified
+	}
+	return http.StatusOK
+}
+
+// matchesETag takes a list, with or without quotes.
+func matchesETag(list, etag string) bool {
+	for candidate := range strings.SplitSeq(list, ",") {
+		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
+		if candidate == "*" || strings.Trim(candidate, `"`) == strings.Trim(etag, `"`) {
+			return true
+		}
+	}
+	return false
+}
+
+// notModified is 304 with what a cache needs.
+func (o *object) notModified() *answer {
+	a := newAnswer(http.StatusNotModified)
+	o.describe(a)
+	a.header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
+	return a
+}
+
+// overrideHeaders applies response-content-type and its like: https://cloud.tencent.com/document/product/436/7753.
+func (c *call) overrideHeaders(a *answer) {
+	for parameter, values := range c.seen.Query {
+		name, ok := strings.CutPrefix(parameter, "response-")
+		if name = http.CanonicalHeaderKey(name); ok && isStoredHeader(name) {
+			a.header[name] = values[:1]
+		}
+	}
+}
+
+// cut reduces the body to a range. Several ranges at once are answered with the whole body, as RFC 9110 permits.
+func (a *answer) cut(header string) error {
+	span, ok := strings.CutPrefix(header, "bytes=")
+	if !ok || strings.Contains(span, ",") {
+		return nil
+	}
+	size := int64(len(a.body))
+	first, last, ok := parseRange(span, size)
+	if !ok {
+		return nil
+	}
+	if first >= size {
+		return &cosError{http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable."}
+	}
+	a.status = http.StatusPartialContent
+	a.header.Set("Content-Range", "bytes "+strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10)+"/"+strconv.FormatInt(size, 10))
+	a.body = a.body[first : last+1]
+	return nil
+}
+
+// parseRange reads "0-99", "100-" and "-50"; false for what is no range.
+func parseRange(span string, size int64) (first, last int64, ok bool) {
+	from, to, ok := strings.Cut(span, "-")
+	if !ok {
+		return 0, 0, false
+	}
+	last = size - 1
+	if from == "" {
+		n, err := strconv.ParseInt(to, 10, 64)
+		if n == 0 {
+			return size, last, err == nil
+		}
+		return max(0, size-n), last, err == nil
+	}
+	first, err := strconv.ParseInt(from, 10, 64)
+	if err != nil || to == "" {
+		return first, last, err == nil
+	}
+	n, err := strconv.ParseInt(to, 10, 64)
+	return first, min(n, last), err == nil && n >= first
+}
+
+// deleteObject answers 204 whether or not the object was there.
+func (c *call) deleteObject() (*answer, error) {
+	if id := c.seen.Query.Get("versionId"); id != "" {
+		if o, ok := c.bucket.get(c.seen.Key); !ok || c.checkVersion(o) != nil {
+			return newAnswer(http.StatusNoContent), nil
+		}
+	}
+	marker, err := c.bucket.remove(c.seen.Key, c.now)
+	if err != nil {
+		return nil, err
+	}
+	a := newAnswer(http.StatusNoContent)
+	if marker != "" {
+		a.header.Set("X-Cos-Delete-Marker", "true")
+		a.header.Set("X-Cos-Version-Id", marker)
+	}
+	return a, nil
+}
