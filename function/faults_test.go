@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+// stage is what COS holds before a callback comes, and what must be there after.
+type stage struct {
+	name    string
+	stored  string // body of the callback whose record is there already; "" for none
+	deliver string
+	wins    string // body of the callback whose record must be there in the end
+}
+
+const (
+	faultObject = "out/1.mp4"
+	faultMD5    = "11111111111111111111111111111111"
+)
+
+func stages() []stage {
+	running := jobBody("j1", "Running", "", faultObject, faultMD5, "")
+	older := jobBody("j1", "Success", "2000-01-01T00:00:01+0000", faultObject, faultMD5, "older")
+	newer := jobBody("j1", "Success", "2000-01-01T00:00:02+0000", faultObject, faultMD5, "newer")
+	return []stage{
+		{"first", "", newer, newer},
+		{"again", newer, newer, newer},
+		{"newer", running, newer, newer},
+		{"older", newer, older, newer},
+	}
+}
+
+// TestEveryFault lets every single fault happen to every request of a callback, and
+// every pair of faults to every pair of requests. Each is absorbed in the same
+// invocation, which has 30 seconds.
+func TestEveryFault(t *testing.T) {
+	t.Parallel()
+	for _, s := range stages() {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			undisturbed := s.run(t, nil)
+			singles, pairs := 0, 0
+			for first := range undisturbed {
+				for _, a := range faults() {
+					requests := s.run(t, map[int]fate{first: a})
+					singles++
+					if testing.Short() {
+						continue
+					}
+					for second := first + 1; second < requests; second++ {
+						for _, b := range faults() {
+							s.run(t, map[int]fate{first: a, second: b})
+							pairs++
+						}
+					}
+					if t.Failed() {
+						return
+					}
+				}
+			}
+			t.Logf("%d requests undisturbed; %d single faults and %d pairs of faults absorbed", undisturbed, singles, pairs)
+		})
+	}
+}
+
+// run delivers a callback while the n-th request meets the n-th fate, and gives how many
+// requests it took.
+func (s stage) run(t *testing.T, fates map[int]fate) (requests int) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1)
+		w.arrange(s)
+		d := w.instances[0].deliver(w.newCallback(s.name, s.deliver, faultObject, faultMD5), 30*time.Second)
+		for !d.done {
+			waiting := w.waiting()
+			if len(waiting) == 0 {
+				time.Sleep(50 * time.Millisecond)
+				continue
+			}
+			what := answered
+			if f, ok := fates[requests]; ok {
+				what = f
+			}
+			requests++
+			w.meet(waiting[0], what)
+			synctest.Wait()
+		}
+		w.checkAbsorbed(s, d)
+		for _, f := range w.late {
+			w.landLate(f)
+		}
+		w.fail(fmt.Sprintf("faults %v", fates))
+	})
+	return requests
+}
+
+func (w *world) arrange(s stage) {
+	object := coslocal.Object{Body: []byte("x"), LastModified: time.Now(), Tags: []coslocal.Tag{{Key: "owner", Value: "x"}}}
+	if err := w.cos.PutObject(simMedia, faultObject, object); err != nil {
+		w.t.Fatal(err)
+	}
+	if s.stored != "" {
+		r := w.newCallback("", s.stored, "", "").records[0]
+		encoded, _ := r.Encode()
+		if err := w.cos.PutObject(simRecords, r.Key("ci/"), coslocal.Object{Body: encoded}); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// checkAbsorbed checks that a callback came to its right end in spite of the faults.
+func (w *world) checkAbsorbed(s stage, d *delivery) {
+	if d.answer == nil || d.answer.status != 200 {
+		w.complain("it was not absorbed: %+v", d.answer)
+		return
+	}
+	want, _ := w.newCallback("", s.wins, "", "").records[0].Encode()
+	stored, _ := w.cos.Object(simRecords, "ci/jobs/j1.json")
+	if !bytes.Equal(stored.Body, want) {
+		w.complain("the record is %s", stored.Body)
+	}
+	if tags := w.tags(simMedia, faultObject); !maps.Equal(tags, map[string]string{"owner": "x", "md5": faultMD5}) {
+		w.complain("the tags are %v", tags)
+	}
+	if outcome := string(d.answer.body.Results[0].Outcome); !strings.Contains("created duplicate updated stale", outcome) || outcome == "" {
+		w.complain("the outcome is %q", outcome)
+	}
+}
+
+// TestKilledAnywhere kills the instance before or after every request of a callback; the
+// next delivery of it ends right.
+func TestKilledAnywhere(t *testing.T) {
+	t.Parallel()
+	for _, s := range stages() {
+		undisturbed := s.run(t, nil)
+		for at := range undisturbed {
+			for _, carriedOut := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s/%d/%v", s.name, at, carriedOut), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { s.killAt(t, at, carriedOut) })
+				})
+			}
+		}
+	}
+}
+
+func (s stage) killAt(t *testing.T, at int, carriedOut bool) {
+	w := newWorld(t, 1)
+	w.arrange(s)
+	c := w.newCallback(s.name, s.deliver, faultObject, faultMD5)
+	w.instances[0].deliver(c, 30*time.Second)
+	for range at {
+		w.meet(w.waiting()[0], answered)
+	}
+	w.kill(w.instances[0], func() bool { return carriedOut })
+	d := w.instances[0].deliver(c, 30*time.Second)
+	for !d.done {
+		if waiting := w.waiting(); len(waiting) > 0 {
+			w.meet(waiting[0], answered)
+		}
+		synctest.Wait()
+	}
+	w.checkAbsorbed(s, d)
+	w.fail("killed")
+}

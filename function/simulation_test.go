@@ -1,0 +1,178 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+var (
+	schedules = flag.Int("schedules", 2000, "how many random schedules TestSimulation runs")
+	seed      = flag.Uint64("seed", 0, "run this one schedule of TestSimulation alone")
+)
+
+// TestSimulation runs random schedules: several instances, jobs in several versions,
+// deliveries in any order and number, redelivered on anything but 200, every kind of
+// fault at any request, instances killed at any point, and somebody else who tags the
+// outputs too.
+func TestSimulation(t *testing.T) {
+	if *seed != 0 {
+		synctest.Test(t, func(t *testing.T) { simulate(t, *seed) })
+		return
+	}
+	const workers = 4
+	var races atomic.Int64
+	started := time.Now()
+	t.Run("schedules", func(t *testing.T) {
+		for worker := range workers {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for n := worker; n < *schedules && !t.Failed(); n += workers {
+					synctest.Test(t, func(t *testing.T) { races.Add(int64(simulate(t, uint64(n+1)))) })
+				}
+			})
+		}
+	})
+	took := time.Since(started)
+	t.Logf("%d schedules in %v, %.0f a second; %d writes raced in a way that only a compare-and-swap prevents",
+		*schedules, took.Round(time.Millisecond), float64(*schedules)/took.Seconds(), races.Load())
+}
+
+// schedule is one random course of events.
+type schedule struct {
+	*world
+	rng       *rand.Rand
+	callbacks []*callback
+	queue     []*callback // deliveries to come
+	underway  []*delivery
+	foreign   int // tags that somebody else has set
+	faults    int // that are still to happen
+	kills     int
+}
+
+// simulate runs the schedule of a seed and gives how many races it counted.
+func simulate(t *testing.T, seed uint64) int {
+	s := &schedule{world: newWorld(t, 3), rng: rand.New(rand.NewPCG(seed, 1))}
+	s.faults, s.kills = s.rng.IntN(8), s.rng.IntN(3)
+	s.arrange()
+	for steps := 0; len(s.queue) > 0 || len(s.underway) > 0 || len(s.late) > 0; steps++ {
+		s.step()
+		if steps > 5000 {
+			s.complain("it does not end")
+			break
+		}
+	}
+	s.checkEnd(s.callbacks)
+	s.fail(fmt.Sprintf("schedule of seed %d (go test ./function -run TestSimulation -seed %d)", seed, seed))
+	races := 0
+	for _, n := range s.raced {
+		races += n
+	}
+	return races
+}
+
+// arrange makes the jobs, their versions and the deliveries of them.
+func (s *schedule) arrange() {
+	for j := range 1 + s.rng.IntN(2) {
+		id, object, md5 := fmt.Sprintf("j%d", j), fmt.Sprintf("out/%d.mp4", j), strings.Repeat(fmt.Sprint(j+1), 32)
+		err := s.cos.PutObject(simMedia, object, coslocal.Object{Body: []byte(id), LastModified: time.Now(), Tags: []coslocal.Tag{{Key: "owner", Value: "x"}}})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		for v := range 1 + s.rng.IntN(3) {
+			name := fmt.Sprintf("%s version %d", id, v)
+			s.callbacks = append(s.callbacks, s.newCallback(name, s.version(id, v, object, md5), object, md5))
+		}
+	}
+	for _, c := range s.callbacks {
+		for range 1 + s.rng.IntN(2) {
+			s.queue = append(s.queue, c)
+		}
+	}
+	s.rng.Shuffle(len(s.queue), func(a, b int) { s.queue[a], s.queue[b] = s.queue[b], s.queue[a] })
+}
+
+// version writes one of a job's callbacks. Some differ in nothing that orders them but
+// their bytes.
+func (s *schedule) version(id string, v int, object, md5 string) string {
+	state := pick(s.rng, []string{"Running", "Success", "Success", "Failed"})
+	end := ""
+	if state != "Running" {
+		end = fmt.Sprintf("2000-01-01T00:00:0%d+0000", s.rng.IntN(3))
+	}
+	return jobBody(id, state, end, object, md5, fmt.Sprintf("version %d", v))
+}
+
+// step makes one thing happen.
+func (s *schedule) step() {
+	waiting := s.waiting()
+	s.collect()
+	idle := slices.DeleteFunc(slices.Clone(s.instances), func(i *instance) bool { return i.current != nil })
+	switch n := s.rng.IntN(20); {
+	case n < 4 && len(s.queue) > 0 && len(idle) > 0:
+		limit := pick(s.rng, []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second})
+		s.underway = append(s.underway, pick(s.rng, idle).deliver(s.queue[0], limit))
+		s.queue = s.queue[1:]
+	case n == 4 && s.foreign < 3:
+		s.tagByAnother()
+	case n == 5 && s.kills > 0:
+		s.kills--
+		s.kill(pick(s.rng, s.instances), func() bool { return s.rng.IntN(2) == 0 })
+	case n == 6 && len(s.late) > 0 || len(s.queue)+len(s.underway) == 0:
+		s.land()
+	case len(waiting) > 0:
+		s.meet(pick(s.rng, waiting), s.fate())
+	default:
+		time.Sleep(time.Duration(1+s.rng.IntN(200)) * time.Millisecond)
+	}
+}
+
+// fate draws what becomes of a request: a fault as long as there are some left, since
+// COS recovers in the end.
+func (s *schedule) fate() fate {
+	if s.faults == 0 || s.rng.IntN(3) > 0 {
+		return answered
+	}
+	s.faults--
+	return pick(s.rng, faults())
+}
+
+// collect takes the deliveries that ended, and delivers again what was not answered
+// with 200.
+func (s *schedule) collect() {
+	s.underway = slices.DeleteFunc(s.underway, func(d *delivery) bool {
+		if d.done && (d.answer == nil || d.answer.status != 200) {
+			s.queue = append(s.queue, d.callback)
+		}
+		return d.done
+	})
+}
+
+// tagByAnother adds a tag to an output as its owner does, all at once.
+func (s *schedule) tagByAnother() {
+	s.foreign++
+	key := pick(s.rng, s.callbacks).object
+	object, _ := s.cos.Object(simMedia, key)
+	s.tell("somebody tags %s foreign%d", key, s.foreign)
+	tags := append(object.Tags, coslocal.Tag{Key: fmt.Sprintf("foreign%d", s.foreign), Value: "y"})
+	if err := s.cos.SetTags(simMedia, key, tags); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// land carries out a request that was given up.
+func (s *schedule) land() {
+	if len(s.late) > 0 {
+		f := s.late[0]
+		s.late = s.late[1:]
+		s.landLate(f)
+	}
+}

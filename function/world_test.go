@@ -1,0 +1,610 @@
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/tencentyun/scf-go-lib/functioncontext"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/scflocal"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+// The buckets of the simulated account, and one that is not its own.
+const (
+	simAppID    = "1250000000"
+	simRecords  = "records-" + simAppID
+	simMedia    = "media-" + simAppID
+	simForeign  = "stranger-1999999999"
+	simRegion   = "ap-guangzhou"
+	simEndpoint = "https://{bucket}.cos.{region}.myqcloud.com"
+	simToken    = "simulated-token-0001"
+)
+
+// world is COS, the network, the clock and the platform in one synctest bubble. Nothing
+// happens by itself: a request to COS waits until step lets one through, so that a
+// schedule is a sequence of choices, and those come from a seed.
+type world struct {
+	t         *testing.T
+	cos       *coslocal.Server
+	instances []*instance
+	mu        sync.Mutex
+	flights   []*flight // requests that wait to be carried out
+	late      []*flight // given up by the client, or doubled on the way, and still to be carried out
+	serial    int       // of credentials
+	accepted  []coslocal.Credential
+	raced     map[string]int // by bucket and key, writes that only a compare-and-swap could have prevented
+	wrong     []string
+}
+
+// instance is one instance of the function: a process with connections of its own.
+type instance struct {
+	*world
+	n       int
+	handler *Handler
+	current *delivery // one event at a time
+	dead    bool
+}
+
+// flight is a request on its way to COS.
+type flight struct {
+	instance *instance
+	delivery *delivery
+	request  *http.Request
+	body     []byte
+	reply    chan reply
+}
+
+// target gives the bucket and the key that a request is about.
+func (f *flight) target() (bucket, key string) {
+	bucket, _, _ = strings.Cut(f.request.URL.Host, ".")
+	return bucket, strings.TrimPrefix(f.request.URL.Path, "/")
+}
+
+type reply struct {
+	response *http.Response
+	err      error
+}
+
+// delivery is one callback on its way to an answer.
+type delivery struct {
+	*callback
+	secretID string
+	cancel   context.CancelFunc
+	deadline time.Time
+	done     bool
+	answer   *answeredWith
+	read     map[string]reading // what this delivery last learnt, and with which request, by bucket and key
+}
+
+type answeredWith struct {
+	status int
+	body   answerBody
+}
+
+type answerBody struct {
+	Error   *problem
+	Results []result
+}
+
+// reading is what a delivery read just before it writes.
+type reading struct {
+	fresh  bool // the delivery's last request about it was a read that COS answered
+	stored string
+	tags   map[string]string
+}
+
+// callback is a body that CI delivers, with what it must come to.
+type callback struct {
+	name    string
+	body    string
+	records []*model.Record
+	object  string // the output that is to be tagged; "" for none
+	md5     string
+}
+
+func newWorld(t *testing.T, instances int) *world {
+	w := &world{t: t, raced: map[string]int{}}
+	var err error
+	if w.cos, err = coslocal.New(coslocal.Options{KeepRequests: -1}); err != nil {
+		t.Fatal(err)
+	}
+	for _, bucket := range []string{simRecords, simMedia, simForeign} {
+		if err := w.cos.CreateBucket(bucket, simRegion); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range instances {
+		w.instances = append(w.instances, w.newInstance(n))
+	}
+	return w
+}
+
+func (w *world) newInstance(n int) *instance {
+	i := &instance{world: w, n: n}
+	i.handler = NewHandler(Options{
+		Pool: store.NewPool(i), Output: io.Discard, Environ: func() []string { return nil }, Version: "sim",
+		Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(100 * time.Millisecond) },
+	})
+	return i
+}
+
+// RoundTrip is the instance's connection to COS.
+func (i *instance) RoundTrip(r *http.Request) (*http.Response, error) {
+	f := &flight{instance: i, request: r, reply: make(chan reply, 1)}
+	if r.Body != nil {
+		f.body, _ = io.ReadAll(r.Body)
+	}
+	i.mu.Lock()
+	if i.dead || i.current == nil {
+		i.mu.Unlock()
+		return nil, errors.New("the instance was killed")
+	}
+	f.delivery = i.current
+	i.flights = append(i.flights, f)
+	i.mu.Unlock()
+	select {
+	case a := <-f.reply:
+		return a.response, a.err
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+}
+
+// deliver starts a delivery to an idle instance.
+func (i *instance) deliver(c *callback, limit time.Duration) *delivery {
+	i.serial++
+	d := &delivery{callback: c, read: map[string]reading{}, deadline: time.Now().Add(limit), secretID: fmt.Sprintf("secret-id-%d", i.serial)}
+	credential := coslocal.Credential{SecretID: d.secretID, SecretKey: "secret-key-" + d.secretID, SessionToken: "token-" + d.secretID}
+	i.accepted = append(i.accepted, credential) // the old ones stay good, as temporary keys do; each delivery must use its own
+	i.cos.SetCredentials(i.accepted...)
+	ctx, cancel := context.WithDeadline(context.Background(), d.deadline)
+	d.cancel = cancel
+	ctx = functioncontext.NewContext(ctx, &functioncontext.FunctionContext{
+		RequestID: d.secretID, TimeLimitInMs: int32(limit.Milliseconds()), TencentcloudRegion: simRegion, TencentcloudAppID: simAppID,
+		Environment: map[string]string{
+			"RECORD_BUCKET": simRecords, "CALLBACK_TOKEN": simToken, "TAG_MD5": "true", "COS_ENDPOINT": simEndpoint,
+			"TENCENTCLOUD_SECRETID": credential.SecretID, "TENCENTCLOUD_SECRETKEY": credential.SecretKey,
+			"TENCENTCLOUD_SESSIONTOKEN": credential.SessionToken,
+		},
+	})
+	i.tell("%s is delivered to instance %d, time limit %v", c.name, i.n, limit)
+	payload, err := scflocal.Event(http.MethodPost, &url.URL{Path: "/", RawQuery: "token=" + simToken}, nil, "192.0.2.1", []byte(c.body))
+	if err != nil {
+		i.t.Fatal(err)
+	}
+	i.mu.Lock()
+	i.current = d
+	i.mu.Unlock()
+	go func() {
+		defer cancel()
+		returned, err := i.handler.Invoke(ctx, payload)
+		i.finish(d, returned, err)
+	}()
+	return d
+}
+
+// finish takes the answer, and checks that it is true.
+func (i *instance) finish(d *delivery, returned []byte, err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	d.done = true
+	if i.dead {
+		return
+	}
+	i.current = nil
+	response, parseErr := scflocal.ParseResponse(returned)
+	if err != nil || parseErr != nil {
+		i.complain("%s: Invoke returned %v, %v", d.name, err, parseErr)
+		return
+	}
+	if !time.Now().Before(d.deadline) {
+		i.complain("%s: answered after its deadline", d.name)
+	}
+	d.answer = &answeredWith{status: response.StatusCode}
+	if err := json.Unmarshal([]byte(response.Body), &d.answer.body); err != nil {
+		i.complain("%s: the answer is no JSON: %v", d.name, err)
+	}
+	i.tell("%s is answered %d %s", d.name, d.answer.status, response.Body)
+	if d.answer.status == http.StatusOK {
+		i.checkTrue(d)
+	} else if d.answer.status != http.StatusServiceUnavailable {
+		i.complain("%s: answered %d %s", d.name, d.answer.status, response.Body)
+	}
+}
+
+// checkTrue checks what a 200 says: that each record is stored, or a newer one, and
+// that the output is tagged.
+func (w *world) checkTrue(d *delivery) {
+	for _, r := range d.records {
+		ours, _ := r.Encode()
+		stored, found := w.cos.Object(simRecords, r.Key("ci/"))
+		if !found || model.Compare(stored.Body, ours) < 0 && w.raced[simRecords+"/"+r.Key("ci/")] == 0 {
+			w.complain("%s: 200, and what is stored of %s is older", d.name, r.ID)
+		}
+	}
+	for _, r := range d.answer.body.Results {
+		for _, tag := range r.Tags {
+			if tag.Outcome == store.Failed {
+				w.complain("%s: 200, and tag failed: %s", d.name, tag.Reason)
+			}
+			if (tag.Outcome == store.Tagged || tag.Outcome == store.Unchanged) && w.tags(simMedia, tag.Object)["md5"] != d.md5 && w.raced[simMedia+"/"+tag.Object] == 0 {
+				w.complain("%s: %s is said to be %s and is not", d.name, tag.Object, tag.Outcome)
+			}
+		}
+	}
+}
+
+// tell follows a schedule that is run alone.
+func (w *world) tell(format string, args ...any) {
+	if *seed != 0 {
+		w.t.Logf("%v "+format, append([]any{time.Now().Format("04:05.000")}, args...)...)
+	}
+}
+
+func (w *world) complain(format string, args ...any) {
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+func (w *world) tags(bucket, key string) map[string]string {
+	object, _ := w.cos.Object(bucket, key)
+	tags := map[string]string{}
+	for _, t := range object.Tags {
+		tags[t.Key] = t.Value
+	}
+	return tags
+}
+
+// waiting gives the requests that wait, in an order that does not depend on goroutines.
+func (w *world) waiting() []*flight {
+	synctest.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flights = slices.DeleteFunc(w.flights, func(f *flight) bool { return f.request.Context().Err() != nil })
+	slices.SortStableFunc(w.flights, func(a, b *flight) int {
+		return cmp.Or(a.instance.n-b.instance.n, strings.Compare(a.request.URL.Path, b.request.URL.Path), strings.Compare(a.request.Method+a.request.URL.RawQuery, b.request.Method+b.request.URL.RawQuery))
+	})
+	return slices.Clone(w.flights)
+}
+
+// take removes a request from those that wait.
+func (w *world) take(f *flight) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.flights = slices.DeleteFunc(w.flights, func(g *flight) bool { return f == g })
+}
+
+// work lets COS carry a request out, and judges what it does.
+func (w *world) work(f *flight) *http.Response {
+	bucket, key := f.target()
+	w.checkAllowed(f, bucket, key)
+	before, found := w.cos.Object(bucket, key)
+	tagsBefore := w.tags(bucket, key)
+
+	response := w.carryOut(f)
+
+	switch tagging := f.request.URL.Query().Has("tagging"); {
+	case f.request.Method == http.MethodPut && tagging:
+		w.judgeTags(f, bucket, key, tagsBefore)
+	case f.request.Method == http.MethodPut && bucket == simRecords:
+		after, _ := w.cos.Object(bucket, key)
+		if found && !bytes.Equal(before.Body, after.Body) {
+			w.judgeRecord(f, key, before.Body, after.Body)
+		}
+	}
+	w.learn(f, bucket, key, response)
+	return response
+}
+
+// carryOut hands a request to COS.
+func (w *world) carryOut(f *flight) *http.Response {
+	r := f.request.Clone(context.Background())
+	r.Host, r.RequestURI, r.Body = f.request.URL.Host, f.request.URL.RequestURI(), io.NopCloser(bytes.NewReader(f.body))
+	r.Header = http.Header{}
+	for name, values := range f.request.Header { // as they come out of a connection
+		r.Header[http.CanonicalHeaderKey(name)] = values
+	}
+	recorder := httptest.NewRecorder()
+	w.cos.ServeHTTP(recorder, r)
+	response := recorder.Result()
+	response.Request = f.request
+	return response
+}
+
+// checkAllowed checks that a request is one that may be made, with the credentials of
+// the invocation that makes it.
+func (w *world) checkAllowed(f *flight, bucket, key string) {
+	record := bucket == simRecords && strings.HasPrefix(key, "ci/jobs/") && !strings.Contains(key, "..")
+	output := bucket == simMedia && key == f.delivery.object
+	if !record && !output {
+		w.complain("%s: a request left for %s %s", f.delivery.name, f.request.Method, f.request.URL)
+	}
+	if !strings.Contains(f.request.Header.Get("Authorization"), "q-ak="+f.delivery.secretID+"&") {
+		w.complain("%s: a request is signed with other credentials than the invocation's", f.delivery.name)
+	}
+}
+
+// judgeRecord says whether the replacing of a record was right. It may go backwards
+// only where another write came between the delivery's reading and its writing, which
+// takes a compare-and-swap to prevent.
+func (w *world) judgeRecord(f *flight, key string, before, after []byte) {
+	r := f.delivery.read[simRecords+"/"+key]
+	switch {
+	case !r.fresh:
+		w.complain("%s: %s was overwritten without reading it first", f.delivery.name, key)
+	case model.Compare(after, before) > 0:
+	case r.stored == string(before):
+		w.complain("%s: %s went backwards", f.delivery.name, key)
+	default:
+		w.race(simRecords, key)
+	}
+}
+
+// race counts a write that only a compare-and-swap could have prevented.
+func (w *world) race(bucket, key string) {
+	w.tell("a race for %s", key)
+	w.raced[bucket+"/"+key]++
+}
+
+// judgeTags says whether the replacing of a tag set was right: no tag that stood when
+// the set was read may be lost.
+func (w *world) judgeTags(f *flight, bucket, key string, before map[string]string) {
+	r := f.delivery.read[bucket+"/"+key]
+	after := w.tags(bucket, key)
+	if !r.fresh {
+		w.complain("%s: the tags of %s were replaced without reading them first", f.delivery.name, key)
+	}
+	for name, value := range before {
+		if name == "md5" || after[name] == value {
+			continue
+		}
+		if _, stood := r.tags[name]; stood {
+			w.complain("%s: tag %s of %s was lost", f.delivery.name, name, key)
+		} else {
+			w.race(bucket, key)
+		}
+	}
+}
+
+// learn remembers what a delivery gets to know. A HEAD says nothing of tags.
+func (w *world) learn(f *flight, bucket, key string, response *http.Response) {
+	at := bucket + "/" + key
+	switch tagging := f.request.URL.Query().Has("tagging"); {
+	case f.request.Method == http.MethodHead:
+	case f.request.Method == http.MethodGet && response.StatusCode == http.StatusOK:
+		object, _ := w.cos.Object(bucket, key)
+		f.delivery.read[at] = reading{fresh: true, stored: string(object.Body), tags: w.tags(bucket, key)}
+	case f.request.Method == http.MethodPut && (tagging || f.request.Header.Get("x-cos-forbid-overwrite") == ""):
+		delete(f.delivery.read, at)
+	}
+}
+
+// forget says that a request's answer did not reach the delivery.
+func (f *flight) forget() {
+	if f.request.Method == http.MethodHead { // it taught nothing
+		return
+	}
+	bucket, key := f.target()
+	delete(f.delivery.read, bucket+"/"+key)
+}
+
+// A fate is what becomes of a request.
+type fate string
+
+const (
+	answered     fate = "answered"
+	refused500   fate = "500 undone"
+	refused502   fate = "502 undone"
+	refused503   fate = "503 undone"
+	refused504   fate = "504 undone"
+	refused429   fate = "429 undone"
+	done500      fate = "500 though done"
+	done503      fate = "503 though done"
+	reset        fate = "reset undone"
+	doneReset    fate = "reset though done"
+	stalled      fate = "stalled undone"
+	doneStalled  fate = "stalled though done"
+	doneLate     fate = "stalled and done later"
+	doneTwice    fate = "done twice"
+	truncated    fate = "answer cut short"
+	emptyAnswer  fate = "empty answer"
+	jsonAnswer   fate = "JSON answer"
+	markupAnswer fate = "HTML answer"
+)
+
+// faults are the fates that any request may meet but for being answered.
+func faults() []fate {
+	return []fate{refused500, refused502, refused503, refused504, refused429, done500, done503, reset, doneReset,
+		stalled, doneStalled, doneLate, doneTwice, truncated, emptyAnswer, jsonAnswer, markupAnswer}
+}
+
+// meet lets a request meet its fate.
+func (w *world) meet(f *flight, what fate) {
+	w.take(f)
+	w.tell("%s, %s %s: %s", f.delivery.name, f.request.Method, f.request.URL.RequestURI(), what)
+	read := f.request.Method == http.MethodGet
+	switch what {
+	case answered:
+		f.reply <- reply{response: w.work(f)}
+	case doneTwice:
+		w.work(f)
+		f.reply <- reply{response: w.workAgain(f)}
+	case refused500, refused502, refused503, refused504, refused429:
+		f.forget()
+		f.answer(map[fate]int{refused500: 500, refused502: 502, refused503: 503, refused504: 504, refused429: 429}[what], "<Error><Code>SlowDown</Code></Error>")
+	case done500, done503:
+		w.work(f)
+		f.forget()
+		f.answer(map[fate]int{done500: 500, done503: 503}[what], "")
+	case reset, doneReset:
+		if what == doneReset {
+			w.work(f)
+		}
+		f.forget()
+		f.reply <- reply{err: &url.Error{Op: f.request.Method, URL: f.request.URL.String(), Err: syscall.ECONNRESET}}
+	case stalled, doneStalled, doneLate:
+		switch what {
+		case doneStalled:
+			w.work(f)
+		case doneLate:
+			w.late = append(w.late, f)
+		}
+		f.forget()
+	case truncated:
+		response := w.work(f)
+		if read {
+			f.forget()
+			body, _ := io.ReadAll(response.Body)
+			response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{}))
+		}
+		f.reply <- reply{response: response}
+	case emptyAnswer, jsonAnswer, markupAnswer:
+		if !read { // COS cannot have said yes to what it did not do
+			f.reply <- reply{response: w.work(f)}
+			return
+		}
+		f.forget()
+		f.answer(http.StatusOK, map[fate]string{jsonAnswer: `{"ok":true}`, markupAnswer: "<html><body>Welcome</body></html>"}[what])
+	}
+}
+
+// workAgain carries a request out for the second time, as a network that repeats does.
+// Of a write that is not create-only, what lies between is nobody's, so it is not judged.
+func (w *world) workAgain(f *flight) *http.Response {
+	if f.request.Method == http.MethodPut && f.request.Header.Get("x-cos-forbid-overwrite") == "" {
+		bucket, key := f.target()
+		object, _ := w.cos.Object(bucket, key)
+		f.delivery.read[bucket+"/"+key] = reading{fresh: true, stored: string(object.Body), tags: w.tags(bucket, key)}
+	}
+	return w.work(f)
+}
+
+// failing is the end of a body whose connection breaks.
+type failing struct{}
+
+func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// answer replies with a status and a body that are not COS's.
+func (f *flight) answer(status int, body string) {
+	f.reply <- reply{response: &http.Response{
+		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
+		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: f.request,
+	}}
+}
+
+// landLate carries out a request that its client gave up long ago. What it does to a
+// record that was written since is a race that only a compare-and-swap prevents.
+func (w *world) landLate(f *flight) {
+	w.tell("%s, %s %s: done now", f.delivery.name, f.request.Method, f.request.URL.RequestURI())
+	bucket, key := f.target()
+	before, found := w.cos.Object(bucket, key)
+	w.carryOut(f)
+	after, _ := w.cos.Object(bucket, key)
+	createOnly := f.request.Header.Get("x-cos-forbid-overwrite") != ""
+	switch {
+	case !found || f.request.Method != http.MethodPut || bytes.Equal(before.Body, after.Body) && slices.Equal(before.Tags, after.Tags):
+	case createOnly:
+		w.complain("%s: a late create-only PUT replaced %s", f.delivery.name, key)
+	default:
+		w.race(bucket, key)
+	}
+}
+
+// kill ends an instance at once: what it has under way is carried out or not, and
+// nobody hears of it. A new instance takes its place.
+func (w *world) kill(i *instance, carriedOut func() bool) {
+	w.tell("instance %d is killed", i.n)
+	for _, f := range w.waiting() {
+		if f.instance == i {
+			w.take(f)
+			if carriedOut() {
+				w.work(f)
+			}
+		}
+	}
+	w.mu.Lock()
+	i.dead = true
+	d := i.current
+	w.instances[i.n] = w.newInstance(i.n)
+	w.mu.Unlock()
+	if d != nil {
+		d.cancel()
+		synctest.Wait()
+	}
+}
+
+// jobBody writes a callback of one job in one state.
+func jobBody(id, state, end, object, md5, note string) string {
+	body := fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"State":%q,"CreationTime":"2000-01-01T08:00:00+0800"`, id, state)
+	if end != "" {
+		body += fmt.Sprintf(`,"EndTime":%q`, end)
+	}
+	if state == "Success" {
+		body += fmt.Sprintf(`,"Operation":{"UserData":%q,"MediaResult":{"OutputFile":{"Bucket":%q,"Region":%q,"ObjectName":[%q],"Md5Info":[{"ObjectName":%q,"Md5":%q}]}}}`,
+			note, simMedia, simRegion, object, object, md5)
+	} else {
+		body += fmt.Sprintf(`,"Operation":{"UserData":%q}`, note)
+	}
+	return body + "}]}"
+}
+
+// newCallback makes a callback of a body, and works out what must come of it.
+func (w *world) newCallback(name, body, object, md5 string) *callback {
+	decoded, err := model.Decode([]byte(body))
+	if err != nil {
+		w.t.Fatalf("%s: %v", body, err)
+	}
+	return &callback{name: name, body: body, records: decoded.Records, object: object, md5: md5}
+}
+
+// checkEnd checks what is stored at the end against all that was delivered. Where a race
+// was counted, the newest may have lost it.
+func (w *world) checkEnd(callbacks []*callback) {
+	newest := map[string][]byte{}
+	for _, c := range callbacks {
+		for _, r := range c.records {
+			encoded, _ := r.Encode()
+			if key := r.Key("ci/"); newest[key] == nil || model.Compare(encoded, newest[key]) > 0 {
+				newest[key] = encoded
+			}
+		}
+	}
+	for key, want := range newest {
+		stored, found := w.cos.Object(simRecords, key)
+		if !found {
+			w.complain("record %s is missing", key)
+		} else if !bytes.Equal(stored.Body, want) && w.raced[simRecords+"/"+key] == 0 {
+			w.complain("record %s is not the newest version:\n got %s\nwant %s", key, stored.Body, want)
+		}
+	}
+}
+
+// fail reports what went wrong.
+func (w *world) fail(what string) bool {
+	if len(w.wrong) == 0 {
+		return false
+	}
+	w.t.Errorf("%s:\n  %s", what, strings.Join(w.wrong, "\n  "))
+	return true
+}
+
+func pick[T any](rng *rand.Rand, from []T) T { return from[rng.IntN(len(from))] }
