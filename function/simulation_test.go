@@ -50,6 +50,7 @@ func TestSimulation(t *testing.T) {
 type schedule struct {
 	*world
 	rng       *rand.Rand
+	objects   []string // outputs
 	callbacks []*callback
 	queue     []*callback // deliveries to come
 	underway  []*delivery
@@ -81,16 +82,24 @@ func simulate(t *testing.T, seed uint64) int {
 
 // arrange makes the jobs, their versions and the deliveries of them.
 func (s *schedule) arrange() {
+	var all []jobVersion
 	for j := range 1 + s.rng.IntN(2) {
-		id, object, md5 := fmt.Sprintf("j%d", j), fmt.Sprintf("out/%d.mp4", j), strings.Repeat(fmt.Sprint(j+1), 32)
-		err := s.cos.PutObject(simMedia, object, coslocal.Object{Body: []byte(id), LastModified: time.Now(), Tags: []coslocal.Tag{{Key: "owner", Value: "x"}}})
-		if err != nil {
+		job := jobVersion{id: fmt.Sprintf("j%d", j), object: fmt.Sprintf("out/%d.mp4", j), md5: strings.Repeat(fmt.Sprint(j+1), 32)}
+		object := coslocal.Object{Body: []byte(job.id), LastModified: time.Now(), Tags: []coslocal.Tag{{Key: "owner", Value: "x"}}}
+		if err := s.cos.PutObject(simMedia, job.object, object); err != nil {
 			s.t.Fatal(err)
 		}
+		s.objects = append(s.objects, job.object)
 		for v := range 1 + s.rng.IntN(3) {
-			name := fmt.Sprintf("%s version %d", id, v)
-			s.callbacks = append(s.callbacks, s.newCallback(name, s.version(id, v, object, md5), object, md5))
+			all = append(all, s.version(job, v))
 		}
+	}
+	for _, v := range all {
+		versions := []jobVersion{v}
+		if other := pick(s.rng, all); other.id != v.id && s.rng.IntN(4) == 0 {
+			versions = append(versions, other) // two jobs in one callback
+		}
+		s.callbacks = append(s.callbacks, s.newCallback(v.id+" "+v.note, versions...))
 	}
 	for _, c := range s.callbacks {
 		for range 1 + s.rng.IntN(2) {
@@ -100,15 +109,15 @@ func (s *schedule) arrange() {
 	s.rng.Shuffle(len(s.queue), func(a, b int) { s.queue[a], s.queue[b] = s.queue[b], s.queue[a] })
 }
 
-// version writes one of a job's callbacks. Some differ in nothing that orders them but
+// version makes one of a job's versions. Some differ in nothing that orders them but
 // their bytes.
-func (s *schedule) version(id string, v int, object, md5 string) string {
-	state := pick(s.rng, []string{"Running", "Success", "Success", "Failed"})
-	end := ""
-	if state != "Running" {
-		end = fmt.Sprintf("2000-01-01T00:00:0%d+0000", s.rng.IntN(3))
+func (s *schedule) version(job jobVersion, n int) jobVersion {
+	job.note, job.forged = fmt.Sprintf("version %d", n), s.rng.IntN(8) == 0
+	job.state = pick(s.rng, []string{"Running", "Success", "Success", "Failed"})
+	if job.state != "Running" {
+		job.end = fmt.Sprintf("2000-01-01T00:00:0%d+0000", s.rng.IntN(3))
 	}
-	return jobBody(id, state, end, object, md5, fmt.Sprintf("version %d", v))
+	return job
 }
 
 // step makes one thing happen.
@@ -159,7 +168,7 @@ func (s *schedule) collect() {
 // tagByAnother adds a tag to an output as its owner does, all at once.
 func (s *schedule) tagByAnother() {
 	s.foreign++
-	key := pick(s.rng, s.callbacks).object
+	key := pick(s.rng, s.objects)
 	object, _ := s.cos.Object(simMedia, key)
 	s.tell("somebody tags %s foreign%d", key, s.foreign)
 	tags := append(object.Tags, coslocal.Tag{Key: fmt.Sprintf("foreign%d", s.foreign), Value: "y"})

@@ -118,8 +118,7 @@ type callback struct {
 	name    string
 	body    string
 	records []*model.Record
-	object  string // the output that is to be tagged; "" for none
-	md5     string
+	md5s    map[string]string // of the outputs that may be tagged, by key
 }
 
 func newWorld(t *testing.T, instances int) *world {
@@ -247,7 +246,7 @@ func (w *world) checkTrue(d *delivery) {
 			if tag.Outcome == store.Failed {
 				w.complain("%s: 200, and tag failed: %s", d.name, tag.Reason)
 			}
-			if (tag.Outcome == store.Tagged || tag.Outcome == store.Unchanged) && w.tags(simMedia, tag.Object)["md5"] != d.md5 && w.raced[simMedia+"/"+tag.Object] == 0 {
+			if (tag.Outcome == store.Tagged || tag.Outcome == store.Unchanged) && w.tags(simMedia, tag.Object)["md5"] != d.md5s[tag.Object] && w.raced[simMedia+"/"+tag.Object] == 0 {
 				w.complain("%s: %s is said to be %s and is not", d.name, tag.Object, tag.Outcome)
 			}
 		}
@@ -334,7 +333,7 @@ func (w *world) carryOut(f *flight) *http.Response {
 // the invocation that makes it.
 func (w *world) checkAllowed(f *flight, bucket, key string) {
 	record := bucket == simRecords && strings.HasPrefix(key, "ci/jobs/") && !strings.Contains(key, "..")
-	output := bucket == simMedia && key == f.delivery.object
+	output := bucket == simMedia && f.delivery.md5s[key] != ""
 	if !record && !output {
 		w.complain("%s: a request left for %s %s", f.delivery.name, f.request.Method, f.request.URL)
 	}
@@ -552,28 +551,60 @@ func (w *world) kill(i *instance, carriedOut func() bool) {
 	}
 }
 
-// jobBody writes a callback of one job in one state.
-func jobBody(id, state, end, object, md5, note string) string {
-	body := fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"State":%q,"CreationTime":"2000-01-01T08:00:00+0800"`, id, state)
-	if end != "" {
-		body += fmt.Sprintf(`,"EndTime":%q`, end)
-	}
-	if state == "Success" {
-		body += fmt.Sprintf(`,"Operation":{"UserData":%q,"MediaResult":{"OutputFile":{"Bucket":%q,"Region":%q,"ObjectName":[%q],"Md5Info":[{"ObjectName":%q,"Md5":%q}]}}}`,
-			note, simMedia, simRegion, object, object, md5)
-	} else {
-		body += fmt.Sprintf(`,"Operation":{"UserData":%q}`, note)
-	}
-	return body + "}]}"
+// jobVersion is what a callback says of a job.
+type jobVersion struct {
+	id, state string
+	end       string // "" for none
+	object    string // its output
+	md5       string
+	note      string // makes versions differ that nothing else tells apart
+	forged    bool   // it names outputs too that no request may ever be made about
 }
 
-// newCallback makes a callback of a body, and works out what must come of it.
-func (w *world) newCallback(name, body, object, md5 string) *callback {
-	decoded, err := model.Decode([]byte(body))
-	if err != nil {
-		w.t.Fatalf("%s: %v", body, err)
+// body writes the callback of some jobs.
+func body(versions ...jobVersion) string {
+	var jobs []string
+	for _, v := range versions {
+		job := fmt.Sprintf(`{"JobId":%q,"State":%q,"CreationTime":"2000-01-01T08:00:00+0800","EndTime":%q,"Operation":{"UserData":%q`, v.id, v.state, v.end, v.note)
+		if v.state == "Success" {
+			job += `,"MediaResult":{"OutputFile":[` + v.outputs() + "]}"
+		}
+		jobs = append(jobs, job+"}}")
 	}
-	return &callback{name: name, body: body, records: decoded.Records, object: object, md5: md5}
+	return `{"EventName":"TaskFinish","JobsDetail":[` + strings.Join(jobs, ",") + "]}"
+}
+
+// outputs writes the files of a job, and what a stranger could have put beside them.
+func (v jobVersion) outputs() string {
+	file := func(bucket, region, name string) string {
+		return fmt.Sprintf(`{"Bucket":%q,"Region":%q,"ObjectName":[%q],"Md5Info":[{"ObjectName":%q,"Md5":%q}]}`, bucket, region, name, name, v.md5)
+	}
+	files := file(simMedia, simRegion, v.object)
+	if v.forged {
+		for _, f := range []string{
+			file(simForeign, simRegion, "x"), file(simMedia, "a.example.com/", "x"), file(simMedia+".example.com", simRegion, "x"),
+			file(simMedia, simRegion, ".."), file(simMedia, simRegion, "a/../../ci/jobs/j0.json"), file(simMedia, simRegion, "a//b"),
+		} {
+			files += "," + f
+		}
+	}
+	return files
+}
+
+// newCallback makes the callback of some jobs, and works out what must come of it.
+func (w *world) newCallback(name string, versions ...jobVersion) *callback {
+	c := &callback{name: name, body: body(versions...), md5s: map[string]string{}}
+	decoded, err := model.Decode([]byte(c.body))
+	if err != nil {
+		w.t.Fatalf("%s: %v", c.body, err)
+	}
+	c.records = decoded.Records
+	for _, v := range versions {
+		if v.state == "Success" {
+			c.md5s[v.object] = v.md5
+		}
+	}
+	return c
 }
 
 // checkEnd checks what is stored at the end against all that was delivered. Where a race

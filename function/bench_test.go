@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// BenchmarkCallback is the handler alone, against a COS on loopback: a first delivery of
+// the main job each time.
+func BenchmarkCallback(b *testing.B) {
+	for _, bench := range []struct{ name, tag string }{{"plain", "TAG_MD5=false"}, {"tagged", "TAG_MD5=true"}} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := newSite(b, -1)
+			r := s.newReceiver(b, nil)
+			environment := s.with(bench.tag)
+			body := string(sample(b, "digitalwatermark.xml"))
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				payload := s.nextJob(b, body, n)
+				n++
+				ctx, cancel := invoked(environment, timeLimit)
+				returned, err := r.Invoke(ctx, payload)
+				cancel()
+				if a := read(b, returned, err); a.status != 200 || a.outcome() != "created" {
+					b.Fatalf("%d %s", a.status, a.body)
+				}
+			}
+			b.ReportMetric(float64(s.RequestCount())/float64(n), "COS-requests/op")
+		})
+	}
+}
+
+// nextJob makes the event of the sample job under another id, with an output of its own.
+func (s *site) nextJob(t testing.TB, body string, n int) []byte {
+	id, key := fmt.Sprintf("j%d", n), fmt.Sprintf("output/%d.mp4", n)
+	s.putOutput(t, key)
+	return event(t, []string{token}, []byte(strings.NewReplacer(sampleJob, id, sampleFile, key).Replace(body)))
+}
+
+// BenchmarkColdStart is the time from exec to the first answer over RPC, of the function
+// and of the plain handler, one after the other.
+func BenchmarkColdStart(b *testing.B) {
+	for _, bench := range []struct{ name, tag string }{{"plain", "TAG_MD5=false"}, {"tagged", "TAG_MD5=true"}} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := newSite(b, -1)
+			body := string(sample(b, "digitalwatermark.xml"))
+			var ours, plain time.Duration
+			n := 0
+			for b.Loop() {
+				payload := s.nextJob(b, body, 2*n)
+				ours += s.coldStart(b, buildFunction, bench.tag, payload)
+				payload = s.nextJob(b, body, 2*n+1)
+				plain += s.coldStart(b, buildPlain, bench.tag, payload)
+				n++
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(ours.Seconds()*1000/float64(n), "ms/function")
+			b.ReportMetric(plain.Seconds()*1000/float64(n), "ms/plain-handler")
+			b.ReportMetric(float64(ours)/float64(plain), "ratio")
+		})
+	}
+}
+
+func (s *site) coldStart(b *testing.B, build func() (string, error), tag string, payload []byte) time.Duration {
+	if _, err := build(); err != nil {
+		b.Fatal(err)
+	}
+	started := time.Now()
+	p := start(b, build)
+	returned, err := p.Invoke(context.Background(), s.settings(tag), payload)
+	took := time.Since(started)
+	if a := read(b, returned, err); a.status != 200 {
+		b.Fatalf("%d %s", a.status, a.body)
+	}
+	if err := p.Stop(); err != nil {
+		b.Fatal(err)
+	}
+	return took
+}
+
+// BenchmarkCPU is what a callback costs in CPU time, of the function's process and of the
+// plain handler's, in turns.
+func BenchmarkCPU(b *testing.B) {
+	const turn = 250
+	for _, bench := range []struct{ name, file, tag string }{
+		{"plain", "digitalwatermark.xml", "TAG_MD5=false"},
+		{"tagged", "digitalwatermark.xml", "TAG_MD5=true"},
+		{"tagged_json", "digitalwatermark.json", "TAG_MD5=true"},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			s := newSite(b, -1)
+			body := string(sample(b, bench.file))
+			ours, plain := start(b, buildFunction), start(b, buildPlain)
+			var oursTook, plainTook time.Duration
+			serial := 0
+			take := func(p *process) time.Duration {
+				before := p.cpu()
+				for range turn {
+					returned, err := p.Invoke(context.Background(), s.settings(bench.tag), s.nextJob(b, body, serial))
+					if a := read(b, returned, err); a.status != 200 {
+						b.Fatalf("%d %s", a.status, a.body)
+					}
+					serial++
+				}
+				return p.cpu() - before
+			}
+			take(ours) // to get going
+			take(plain)
+			n := 0
+			for b.Loop() {
+				oursTook += take(ours)
+				plainTook += take(plain)
+				n += turn
+			}
+			b.ReportMetric(0, "ns/op")
+			b.ReportMetric(float64(oursTook.Microseconds())/float64(n), "µs/function")
+			b.ReportMetric(float64(plainTook.Microseconds())/float64(n), "µs/plain-handler")
+			b.ReportMetric(float64(oursTook)/float64(plainTook), "ratio")
+		})
+	}
+}
