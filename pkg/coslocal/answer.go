@@ -66,8 +66,10 @@ func (e *cosError) Error() string { return e.code + ": " + e.message }
 var (
 	errAccessDenied   = &cosError{http.StatusForbidden, "AccessDenied", "Access Denied."}
 	errNoSuchKey      = &cosError{http.StatusNotFound, "NoSuchKey", "The specified key does not exist."}
-	errNotImplemented = &cosError{http.StatusNotImplemented, "NotImplemented", "A header or operation you provided is not implemented here."}
-	errMalformedXML   = &cosError{http.StatusBadRequest, "MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema."}
+	errNotImplemented = &cosError{http.StatusNotImplemented, "NotImplemented",
+		"A header or operation you provided is not implemented here."}
+	errMalformedXML = &cosError{http.StatusBadRequest, "MalformedXML",
+		"The XML you provided was not well-formed or did not validate against our published schema."}
 )
 
 func invalidArgument(message string) *cosError {

@@ -107,7 +107,8 @@ func splitNames(list string) []string {
 func checkToken(c Credential, r *Request) error {
 	token := r.Header.Get("X-Cos-Security-Token")
 	if token == "" {
-		token = r.Query.Get("x-cos-security-token")
+		// Some SDKs leave a plus of the token as it is; it was then read as a space, which no token has.
+		token = strings.ReplaceAll(r.Query.Get("x-cos-security-token"), " ", "+")
 	}
 	switch {
 	case subtle.ConstantTimeCompare([]byte(token), []byte(c.SessionToken)) == 1:

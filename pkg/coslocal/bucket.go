@@ -100,7 +100,8 @@ func (b *bucket) put(o *object, createOnly bool, now time.Time) (*object, error)
 	defer b.mu.Unlock()
 	old := b.objects[o.key]
 	if createOnly && old != nil && b.settings.Versioning == "" {
-		return nil, &cosError{http.StatusConflict, "FileAlreadyExists", "The object already exists and x-cos-forbid-overwrite is true."}
+		return nil, &cosError{http.StatusConflict, "FileAlreadyExists",
+			"The object already exists and x-cos-forbid-overwrite is true."}
 	}
 	if o.version == "" {
 		o.version = b.nextVersion(now)
@@ -122,7 +123,9 @@ func (b *bucket) store(o, old *object) error {
 	return nil
 }
 
-// nextVersion makes ids that look like COS's and grow with time, over a restart too.
+// nextVersion makes ids that look like COS's and grow with time, over a restart too. Suspended versioning gives null, here
+// also as x-cos-version-id. For POST Object, Tencent says that the header is then not sent:
+// https://tencentcloud.com/document/api/436/14690
 func (b *bucket) nextVersion(now time.Time) string {
 	switch b.settings.Versioning {
 	case "":

@@ -13,9 +13,9 @@
 //
 // It never dials out, never lets a request in unsigned, and never writes outside Options.Dir.
 //
-// Where it differs from COS: reads and lists see a write at once (COS lists later); of a versioned bucket only the
-// newest version can be read; there are no ACLs, policies or regions' latencies, only [Server.Deny]; buckets are made in
-// Go, not over HTTP; multipart upload, append, copy, ACL and data processing answer 501 NotImplemented. Where Tencent
-// documents no answer (the code for a wrong token, a path with ".." in it), the answer here is a guess, and the comment at the
-// rule says so.
+// Where it differs from COS: reads and lists see a write at once (COS lists later); of a versioned bucket only the newest
+// version can be read; there are no ACLs and policies, only [Server.Deny]; the size of metadata is not limited; buckets
+// are made in Go, not over HTTP; multipart upload, append, copy, ACL and data processing answer 501 NotImplemented. Where
+// Tencent documents no answer (the code for a wrong token, a path with ".." in it), the answer here is a guess, and the
+// comment at the rule says so.
 package coslocal

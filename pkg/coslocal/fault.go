@@ -21,9 +21,10 @@ type Fault struct {
 	AfterWork bool
 	// Reset drops the connection without an answer.
 	Reset bool
-	// Status is answered instead; with Code as COS's error code, or the one that goes with the status.
+	// Status is answered instead, with the error code that goes with it or Code.
 	Status int
-	Code   string
+	// Code is COS's error code, with Status or 500.
+	Code string
 	// Body is answered instead, with Status or 200, and without COS's own headers: a proxy's page, JSON, half an XML.
 	Body []byte
 	// Header is set on whatever is answered, the real answer included; an empty list of values takes a header away.

@@ -156,7 +156,8 @@ func stage(dir string, parts ...[]byte) (path string, err error) {
 	return file.Name(), nil
 }
 
-// syncFolder makes a rename outlast a power cut. Not every system can; the rename itself has already happened.
+// syncFolder asks the system to keep a rename over a power cut too. Not every one can, and a kill needs no more than the
+// rename, so a failure is none.
 func syncFolder(dir string) {
 	if d, err := os.Open(dir); err == nil {
 		_ = d.Sync()

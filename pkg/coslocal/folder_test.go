@@ -202,40 +202,36 @@ func TestFolderEqualsMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		key := rapid.SampledFrom([]string{"a", "a/b", "a/b/c", "A", "a/", "b c", "文", strings.Repeat("k", 300)})
+		keys := rapid.SampledFrom([]string{"a", "a/b", "a/b/c", "A", "a/", "b c", "文", strings.Repeat("k", 300)})
 		both := func(f func(*coslocal.Server) error) {
 			if m, d := f(memory), f(folder); (m == nil) != (d == nil) {
 				t.Fatalf("in memory: %v; in a folder: %v", m, d)
 			}
 		}
 		both(func(s *coslocal.Server) error { return s.CreateBucket(bucket, "") })
-		t.Repeat(map[string]func(*rapid.T){
-			"put": func(t *rapid.T) {
-				k, body := key.Draw(t, "key"), rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "body")
-				both(func(s *coslocal.Server) error { return s.PutObject(bucket, k, coslocal.Object{Body: body}) })
-			},
-			"tag": func(t *rapid.T) {
-				k, v := key.Draw(t, "key"), rapid.StringMatching(`[a-z]{0,3}`).Draw(t, "value")
-				both(func(s *coslocal.Server) error { return s.SetTags(bucket, k, []coslocal.Tag{{Key: "t", Value: v}}) })
-			},
-			"delete": func(t *rapid.T) {
-				k := key.Draw(t, "key")
-				both(func(s *coslocal.Server) error { return s.DeleteObject(bucket, k) })
-			},
-			"version": func(t *rapid.T) {
+		for range rapid.IntRange(1, 12).Draw(t, "steps") { // each costs the disk a few syncs
+			key := keys.Draw(t, "key")
+			switch rapid.SampledFrom([]string{"put", "put", "tag", "delete", "version", "kill"}).Draw(t, "step") {
+			case "put":
+				body := rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "body")
+				both(func(s *coslocal.Server) error { return s.PutObject(bucket, key, coslocal.Object{Body: body}) })
+			case "tag":
+				value := rapid.StringMatching(`[a-z]{0,3}`).Draw(t, "value")
+				both(func(s *coslocal.Server) error {
+					return s.SetTags(bucket, key, []coslocal.Tag{{Key: "t", Value: value}})
+				})
+			case "delete":
+				both(func(s *coslocal.Server) error { return s.DeleteObject(bucket, key) })
+			case "version":
 				both(func(s *coslocal.Server) error { return s.SetVersioning(bucket, "Suspended") })
-			},
-			"kill": func(t *rapid.T) {
-				var err error
+			case "kill":
 				if folder, err = coslocal.New(o); err != nil {
 					t.Fatal(err)
 				}
-			},
-			"": func(t *rapid.T) {
-				if diff := cmp.Diff(contents(memory), contents(folder)); diff != "" {
-					t.Fatalf("(-memory +folder):\n%s", diff)
-				}
-			},
-		})
+			}
+			if diff := cmp.Diff(contents(memory), contents(folder)); diff != "" {
+				t.Fatalf("(-memory +folder):\n%s", diff)
+			}
+		}
 	})
 }

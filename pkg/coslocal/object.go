@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/md5"
 	"encoding/hex"
+	"fmt"
 	"hash/crc64"
 	"net/http"
 	"slices"
@@ -49,7 +50,8 @@ func checkKey(key string) error {
 	case !utf8.ValidString(key):
 		return &cosError{http.StatusBadRequest, "InvalidURI", "The key is not UTF-8."}
 	case key == "", key[0] == '/', key[0] == '\\', strings.ContainsAny(key, "\x18\x19\x1a\x1b"):
-		return &cosError{http.StatusBadRequest, "InvalidObjectName", "The key is empty, starts with a slash or backslash, or has a control character in it."}
+		return &cosError{http.StatusBadRequest, "InvalidObjectName",
+			"The key is empty, starts with a slash or backslash, or has a control character in it."}
 	case strings.Contains(key, ".") && hasDotSegment(key):
 		return &cosError{http.StatusBadRequest, "InvalidURI", `The key has "." or ".." as a path segment.`}
 	}
@@ -133,7 +135,8 @@ func (c *call) getObject() (*answer, error) {
 	}
 	switch c.evaluateConditions(o) {
 	case http.StatusPreconditionFailed:
-		return nil, &cosError{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the preconditions you specified did not hold."}
+		return nil, &cosError{http.StatusPreconditionFailed, "PreconditionFailed",
+			"At least one of the preconditions you specified did not hold."}
 	case http.StatusNotModified:
 		return o.notModified(), nil
 	}
@@ -178,13 +181,19 @@ func (c *call) findObject() (*object, error) {
 	return o, c.checkVersion(o)
 }
 
-// checkVersion accepts the newest version by its id, and "versionId=" as if it were not there: coscli sends that.
+// versionID is "" for "versionId=" too: coscli sends that. The Go SDK's Delete spells it with a capital V.
+func (c *call) versionID() string {
+	return cmp.Or(c.seen.Query.Get("versionId"), c.seen.Query.Get("VersionId"))
+}
+
+// checkVersion accepts the newest version by its id.
 func (c *call) checkVersion(o *object) error {
-	switch c.seen.Query.Get("versionId") {
+	switch c.versionID() {
 	case "", cmp.Or(o.version, "null"):
 		return nil
 	}
-	return &cosError{http.StatusNotFound, "NoSuchVersion", "The specified version does not exist; only the newest is kept here."}
+	return &cosError{http.StatusNotFound, "NoSuchVersion",
+		"The specified version does not exist; only the newest is kept here."}
 }
 
 // evaluateConditions evaluates If-* as RFC 9110, 13.2.2 orders them: 412, 304 or 200.
@@ -251,7 +260,7 @@ func (a *answer) cut(header string) error {
 		return &cosError{http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable."}
 	}
 	a.status = http.StatusPartialContent
-	a.header.Set("Content-Range", "bytes "+strconv.FormatInt(first, 10)+"-"+strconv.FormatInt(last, 10)+"/"+strconv.FormatInt(size, 10))
+	a.header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
 	a.body = a.body[first : last+1]
 	return nil
 }
@@ -278,21 +287,21 @@ func parseRange(span string, size int64) (first, last int64, ok bool) {
 	return first, min(n, last), err == nil && n >= first
 }
 
-// deleteObject answers 204 whether or not the object was there.
+// deleteObject answers 204 whether or not the object was there. Without a versionId, a versioned bucket keeps a delete
+// marker: https://cloud.tencent.com/document/product/436/7743.
 func (c *call) deleteObject() (*answer, error) {
-	if id := c.seen.Query.Get("versionId"); id != "" {
+	a := newAnswer(http.StatusNoContent)
+	id := c.versionID()
+	if id != "" {
+		a.header.Set("X-Cos-Version-Id", id)
 		if o, ok := c.bucket.get(c.seen.Key); !ok || c.checkVersion(o) != nil {
-			return newAnswer(http.StatusNoContent), nil
+			return a, nil
 		}
 	}
 	marker, err := c.bucket.remove(c.seen.Key, c.now)
-	if err != nil {
-		return nil, err
-	}
-	a := newAnswer(http.StatusNoContent)
-	if marker != "" {
+	if marker != "" && id == "" {
 		a.header.Set("X-Cos-Delete-Marker", "true")
 		a.header.Set("X-Cos-Version-Id", marker)
 	}
-	return a, nil
+	return a, err
 }

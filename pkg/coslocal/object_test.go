@@ -208,10 +208,20 @@ func TestCreateOnlyHasNoEffectWithVersioning(t *testing.T) {
 	}
 	_, err := sdk.Object.Get(ctx, "k", nil, "MTIz")
 	wantCode(t, err, "NoSuchVersion", 404)
+	for _, version := range []string{"MTIz", "null"} { // the second is the version that is there
+		if _, ok := s.Object(bucket, "k"); !ok {
+			t.Error("deleted by a version that is not there")
+		}
+		response, err := sdk.Object.Delete(ctx, "k", &cos.ObjectDeleteOptions{VersionId: version})
+		must(t, err)
+		if response.Header.Get("x-cos-delete-marker") != "" || response.Header.Get("x-cos-version-id") != version {
+			t.Errorf("delete of version %s: %v", version, response.Header)
+		}
+	}
 	response, err := sdk.Object.Delete(ctx, "k")
 	must(t, err)
-	if response.Header.Get("x-cos-delete-marker") != "true" {
-		t.Errorf("no delete marker: %v", response.Header)
+	if response.Header.Get("x-cos-delete-marker") != "true" || len(s.Keys(bucket, "")) != 0 {
+		t.Errorf("delete: %v", response.Header)
 	}
 }
 

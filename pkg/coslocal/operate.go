@@ -68,7 +68,8 @@ func (c *call) readBody(limit int64) ([]byte, error) {
 		return nil, errEntityTooLarge
 	}
 	if length == 0 && c.http.RequestURI != "" && c.http.Header["Content-Length"] == nil && c.http.TransferEncoding == nil {
-		return nil, &cosError{http.StatusLengthRequired, "MissingContentLength", "You must provide the Content-Length HTTP header."}
+		return nil, &cosError{http.StatusLengthRequired, "MissingContentLength",
+			"You must provide the Content-Length HTTP header."}
 	}
 	body, err := readAll(c.http.Body, length, limit)
 	if err != nil {
@@ -78,7 +79,8 @@ func (c *call) readBody(limit int64) ([]byte, error) {
 }
 
 var (
-	errEntityTooLarge = &cosError{http.StatusBadRequest, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size."}
+	errEntityTooLarge = &cosError{http.StatusBadRequest, "EntityTooLarge",
+		"Your proposed upload exceeds the maximum allowed size."}
 	errIncompleteBody = &cosError{http.StatusBadRequest, "IncompleteBody",
 		"You did not provide the number of bytes specified by the Content-Length HTTP header."}
 )

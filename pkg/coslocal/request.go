@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// Request is one request as COS saw it, kept so that a test can assert on what went over the wire.
+// Request is one request as COS saw it, kept so that a test can assert on what went over the wire. Its maps are shared:
+// read them only.
 type Request struct {
 	Time   time.Time // when it came, by Options.Clock
 	Method string
