@@ -36,7 +36,7 @@ func Decode(body []byte) (*Callback, error) {
 	if err != nil {
 		return nil, err
 	}
-	if inner := root.child("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
+	if inner := root.only("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
 		root = inner
 	}
 	if isProbe(root) {
@@ -51,11 +51,11 @@ func Decode(body []byte) (*Callback, error) {
 
 // read gives the body's tree.
 func read(body string) (*node, error) {
-	if at := invalidUTF8(body); at >= 0 {
-		return nil, malformedAt(body, at, "", "not UTF-8, the only encoding that is accepted")
-	}
 	text := strings.TrimPrefix(body, "\uFEFF")
-	switch trimmed := strings.TrimLeft(text, " \t\r\n"); {
+	if at := invalidUTF8(text); at >= 0 {
+		return nil, malformedAt(text, at, "", "not UTF-8, the only encoding that is accepted")
+	}
+	switch trimmed := strings.TrimLeft(text, space); {
 	case trimmed == "":
 		return nil, malformed("", "the body is empty")
 	case trimmed[0] == '<':
@@ -63,9 +63,12 @@ func read(body string) (*node, error) {
 	case trimmed[0] == '{':
 		return readJSON(text)
 	default:
-		return nil, malformedAt(text, len(text)-len(trimmed), "", "neither XML nor a JSON object: it starts with %s", quote(string([]rune(trimmed)[:1])))
+		return nil, malformedAt(text, len(text)-len(trimmed), "", "neither XML nor a JSON object: it starts with %s", quote(string([]rune(trimmed[:min(4, len(trimmed))])[:1])))
 	}
 }
+
+// space is what XML and JSON call white space.
+const space = " \t\r\n"
 
 // invalidUTF8 gives the place of the first byte that is not UTF-8, or -1.
 func invalidUTF8(s string) int {
@@ -89,60 +92,86 @@ const (
 // isProbe tells the console's test body: its fixed message, about no job.
 // https://cloud.tencent.com/document/product/436/45435
 func isProbe(root *node) bool {
-	id := root.child("data").value("trace_id")
+	id := root.only("data").value("trace_id")
 	return !root.has(jobsDetail, workflowExecution) && root.value("message") == probeMessage && (id == probeID || id == "")
 }
 
-// records gives the records of a body, newest for each id.
+// records gives the records of a body, the newest for each id.
 func records(root *node) ([]*Record, error) {
 	event := root.value(eventName)
-	var records []*Record
-	for _, shape := range []struct {
-		name   string
-		record func(event string, detail *node) *Record
-	}{
-		{jobsDetail, jobOrReview},
-		{workflowExecution, workflow},
-	} {
-		i := 0
-		for detail := range root.all(shape.name) {
-			path := fmt.Sprintf("%s[%d]", shape.name, i)
-			if detail.kind != object {
-				return nil, malformed(path, "not an object with the fields of a job")
-			}
-			r := shape.record(event, detail)
-			if err := checkID(path, r); err != nil {
+	if len(event) > MaxEventBytes {
+		return nil, malformed(eventName, "longer than %d bytes", MaxEventBytes)
+	}
+	b := builder{event: event, room: MaxOutputBytes}
+	index := map[string]int{}
+	for n := root.kids.first; n != nil; n = n.next {
+		if n.name == jobsDetail || n.name == workflowExecution {
+			if err := b.add(fmt.Sprintf("%s[%d]", n.name, index[n.name]), n); err != nil {
 				return nil, err
 			}
-			records = append(records, r)
-			if i++; len(records) > MaxJobs {
-				return nil, malformed(path, "more than %d jobs in one callback", MaxJobs)
-			}
+			index[n.name]++
 		}
 	}
-	if data := root.child("data"); len(records) == 0 && data != nil && data.kind == object {
+	if data := root.only("data"); len(b.records) == 0 && data != nil && data.kind == object {
 		r := simpleReview(root, data)
-		if err := checkID("data", r); err != nil {
+		if err := checkID("data", "trace_id", r.ID); err != nil {
 			return nil, err
 		}
-		records = append(records, r)
+		b.records = append(b.records, r)
 	}
-	if len(records) == 0 {
+	if len(b.records) == 0 {
 		return nil, malformed("", "no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty")
 	}
-	return newest(records)
+	return newest(b.records)
 }
 
-func checkID(path string, r *Record) error {
-	name := map[Kind]string{KindJob: "JobId", KindWorkflow: "RunId", KindReview: "JobId"}[r.Kind]
-	if path == "data" {
-		name = "trace_id"
+// builder makes records, within the limits that hold for a body as a whole.
+type builder struct {
+	event   string
+	room    int // for outputs, in bytes
+	records []*Record
+}
+
+// add makes the record of one JobsDetail or WorkflowExecution.
+func (b *builder) add(path string, n *node) error {
+	if n.kind != object {
+		return malformed(path, "not an object with the fields of a job")
 	}
+	if len(b.records) == MaxJobs {
+		return malformed(path, "more than %d jobs in one callback", MaxJobs)
+	}
+	id, record := "JobId", jobOrReview
+	if n.name == workflowExecution {
+		id, record = "RunId", workflow
+	}
+	r := record(b.event, n)
+	if err := checkID(path, id, r.ID); err != nil {
+		return err
+	}
+	o := outputs{room: b.room}
+	switch r.Kind {
+	case KindJob:
+		o.job(n, r.State == "Success")
+	case KindWorkflow:
+		o.workflow(n)
+	}
+	if o.room < 0 {
+		return malformed(path, "the buckets, regions and keys of all outputs come to more than %d bytes", MaxOutputBytes)
+	}
+	b.room = o.room
+	r.Outputs = o.list
+	r.Detail = n.normal()
+	b.records = append(b.records, r)
+	return nil
+}
+
+// checkID checks the id that a node has under a name.
+func checkID(path, name, id string) error {
 	switch {
-	case r.ID == "":
+	case id == "":
 		return malformed(path, "no %s, or not a single one", name)
-	case !validID.MatchString(r.ID):
-		return malformed(path+"."+name, "%s is not an id: it must be 1 to 64 letters, digits, _ or -", quote(r.ID))
+	case !validID.MatchString(id):
+		return malformed(path+"."+name, "%s is not an id: it must be 1 to 64 letters, digits, _ or -", quote(id))
 	default:
 		return nil
 	}
@@ -167,7 +196,7 @@ func job(event string, d *node) *Record {
 	r := &Record{
 		Kind: KindJob, ID: d.value("JobId"), Event: event,
 		Input:    input(in.first("BucketId", "Bucket"), in.value("Region"), in.value("Object")),
-		UserData: op.first("UserData"),
+		UserData: op.value("UserData"),
 	}
 	if r.UserData == "" {
 		r.UserData = d.value("UserData")
@@ -176,7 +205,6 @@ func job(event string, d *node) *Record {
 		r.Workflow = workflowRef(w)
 	}
 	common(r, d)
-	r.Outputs = jobOutputs(d, r.State == "Success")
 	return r
 }
 
@@ -198,7 +226,6 @@ func workflow(event string, w *node) *Record {
 		UserData: w.value("UserData"),
 	}
 	common(r, w)
-	r.Outputs = workflowOutputs(w)
 	return r
 }
 
@@ -220,15 +247,13 @@ func simpleReview(root, data *node) *Record {
 // nearly so: a workflow has CreateTime for CreationTime.
 func common(r *Record, d *node) {
 	r.Version = Version
-	r.State = d.first("State")
-	if isBlank(r.State) {
+	if r.State = d.value("State"); r.State == "" {
 		r.State = StateUnknown
 	}
 	r.Code, r.Message = d.value("Code"), d.value("Message")
 	r.Tag, r.SubTag, r.QueueID = d.value("Tag"), d.value("SubTag"), d.value("QueueId")
 	r.CreationTime = rfc3339(d.first("CreationTime", "CreateTime"))
 	r.StartTime, r.EndTime = rfc3339(d.value("StartTime")), rfc3339(d.value("EndTime"))
-	r.Detail = d.normal()
 }
 
 func input(bucket, region, key string) *Object {

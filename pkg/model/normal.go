@@ -13,11 +13,21 @@ import (
 // isBlank tells whether a text counts as empty.
 func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// normal writes a node, which stands in the parent of that name, in normal form.
+// normal writes a node in normal form.
 func (n *node) normal() []byte {
-	w := normalWriter{}
+	w := normalWriter{out: make([]byte, 0, n.size())}
 	w.value(n)
 	return w.out
+}
+
+// size tells about how long a node is in normal form: exactly, but for escapes and
+// for what repeats.
+func (n *node) size() int {
+	size := len(n.text) + len(`""`)
+	for k := n.kids.first; k != nil; k = k.next {
+		size += len(k.name) + len(`"":,`) + k.size()
+	}
+	return size
 }
 
 type normalWriter struct {
@@ -112,12 +122,8 @@ func (w *normalWriter) string(s string) {
 		switch c {
 		case '"', '\\':
 			out = append(out, '\\', c)
-		case '\n':
-			out = append(out, '\\', 'n')
-		case '\r':
-			out = append(out, '\\', 'r')
-		case '\t':
-			out = append(out, '\\', 't')
+		case '\b', '\f', '\n', '\r', '\t':
+			out = append(out, '\\', "btn.fr"[c-'\b'])
 		default:
 			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// terminalStates are the states a job does not leave. CI documents Success,
+// terminal tells the states that a job does not leave. CI documents Success,
 // Failed and Cancel beside Submitted, Running and Pause.
 // https://www.tencentcloud.com/document/product/1045/49942
 func terminal(state string) bool {
@@ -31,8 +31,8 @@ func Compare(a, b []byte) int {
 
 // age is what the order looks at, but for the bytes.
 type age struct {
-	record, terminal bool
-	time             time.Time
+	record, terminal, timed bool
+	time                    time.Time
 }
 
 func ageOf(encoded []byte) age {
@@ -40,10 +40,13 @@ func ageOf(encoded []byte) age {
 	if err != nil {
 		return age{}
 	}
+	return r.age()
+}
+
+func (r *Record) age() age {
 	a := age{record: true, terminal: terminal(r.State)}
 	for _, s := range []string{r.EndTime, r.StartTime, r.CreationTime} {
-		if t, ok := instant(s); ok {
-			a.time = t
+		if a.time, a.timed = instant(s); a.timed {
 			break
 		}
 	}
@@ -51,7 +54,12 @@ func ageOf(encoded []byte) age {
 }
 
 func (a age) compare(b age) int {
-	return cmp.Or(compareBool(a.record, b.record), compareBool(a.terminal, b.terminal), a.time.Compare(b.time))
+	return cmp.Or(
+		compareBool(a.record, b.record),
+		compareBool(a.terminal, b.terminal),
+		compareBool(a.timed, b.timed),
+		a.time.Compare(b.time),
+	)
 }
 
 func compareBool(a, b bool) int {
@@ -65,13 +73,15 @@ func compareBool(a, b bool) int {
 	}
 }
 
-// newest leaves one record for each id, the newer, at the place of the first.
+// newest leaves one record for each id, the newer, at the place of the first. It
+// encodes no record twice: a body may name one id a thousand times.
 func newest(records []*Record) ([]*Record, error) {
 	type key struct {
 		kind Kind
 		id   string
 	}
 	at := make(map[key]int, len(records))
+	encoded := map[key][]byte{} // the newest of each id that occurs again
 	kept := records[:0]
 	for _, r := range records {
 		k := key{r.Kind, r.ID}
@@ -81,17 +91,21 @@ func newest(records []*Record) ([]*Record, error) {
 			kept = append(kept, r)
 			continue
 		}
-		old, err := kept[i].Encode()
+		old := encoded[k]
+		if old == nil {
+			var err error
+			if old, err = kept[i].Encode(); err != nil {
+				return nil, err
+			}
+		}
+		now, err := r.Encode()
 		if err != nil {
 			return nil, err
 		}
-		new, err := r.Encode()
-		if err != nil {
-			return nil, err
+		if cmp.Or(r.age().compare(kept[i].age()), bytes.Compare(now, old)) > 0 {
+			kept[i], old = r, now
 		}
-		if Compare(new, old) > 0 {
-			kept[i] = r
-		}
+		encoded[k] = old
 	}
 	return slices.Clip(kept), nil
 }

@@ -1,26 +1,28 @@
 package model
 
 import (
+	"cmp"
 	"encoding/hex"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// jobOutputs gives the objects a job wrote: what its MediaResult names; where that
-// names none, what the job type's own result names; where that names none either,
-// and the job succeeded, Output.Object. Templates are never taken for keys.
-func jobOutputs(d *node, succeeded bool) []Output {
-	op := d.child("Operation")
-	var o outputs
-	o.bucket = op.child("Output").value("Bucket")
-	o.region = op.child("Output").value("Region")
-	if o.bucket == "" {
-		o.bucket = d.child("Input").first("BucketId", "Bucket")
-	}
-	if o.region == "" {
-		o.region = d.child("Input").value("Region")
-	}
+// outputs gathers the objects that a job wrote.
+type outputs struct {
+	bucket, region string // of an output that names none itself
+	room           int    // what is left of MaxOutputBytes, negative once there is none
+	list           []Output
+	seen           map[Output]bool // without the MD5
+}
+
+// job takes what a job's MediaResult names; where that names none, what the job
+// type's own result names; where that names none either, and the job succeeded,
+// Output.Object. Templates are never taken for keys.
+func (o *outputs) job(d *node, succeeded bool) {
+	in, op := d.child("Input"), d.child("Operation")
+	o.bucket = cmp.Or(op.child("Output").value("Bucket"), in.first("BucketId", "Bucket"))
+	o.region = cmp.Or(op.child("Output").value("Region"), in.value("Region"))
 	for media := range op.all("MediaResult") {
 		o.files(media, "OutputFile")
 		o.files(media, "SpriteOutputFile")
@@ -30,36 +32,34 @@ func jobOutputs(d *node, succeeded bool) []Output {
 	}
 	if len(o.list) == 0 && succeeded {
 		for output := range op.all("Output") {
-			o.add(output, output.value("Object"), "")
+			bucket, region := o.at(output)
+			o.add(bucket, region, unslash(output.value("Object")), "")
 		}
 	}
-	return o.list
 }
 
-// workflowOutputs gives the objects that the tasks of a workflow run name. They
-// come without MD5s, and with a bucket only in their URL.
+// workflow takes the objects that the tasks of a workflow run name. They come
+// without MD5s, and with a bucket only in their URL.
 // https://www.tencentcloud.com/document/product/1045/50341
-func workflowOutputs(w *node) []Output {
-	o := outputs{bucket: w.first("BucketId", "Bucket"), region: w.value("Region")}
+func (o *outputs) workflow(w *node) {
+	bucket, region := w.first("BucketId", "Bucket"), w.value("Region")
 	for task := range w.all("Tasks") {
 		for result := range task.all("ResultInfo") {
 			for _, name := range []string{"ObjectInfo", "SpriteObjectInfo"} {
 				for info := range result.all(name) {
-					o.addURL(info.value("ObjectUrl"), info.value("ObjectName"))
+					bucket, region := bucket, region
+					if m := cosURL.FindStringSubmatch(info.value("ObjectUrl")); m != nil {
+						bucket, region = m[1], m[2]
+					}
+					o.add(bucket, region, unslash(info.value("ObjectName")), "")
 				}
 			}
 		}
 	}
-	return o.list
 }
 
-// outputs gathers outputs. Its bucket and region are those of an output that
-// names none itself.
-type outputs struct {
-	bucket, region string
-	list           []Output
-	seen           map[Output]bool // without the MD5
-}
+// cosURL is the address of an object in COS.
+var cosURL = regexp.MustCompile(`^https?://([a-z0-9-]{1,64}-[0-9]{1,20})\.cos\.([a-z0-9-]{1,32})\.(?:myqcloud\.com|tencentcos\.cn)/`)
 
 // files takes the outputs of the files of that name in a MediaResult, and of the
 // sprites within them.
@@ -86,12 +86,13 @@ func (o *outputs) file(file *node) {
 	}
 	prefix := file.value("ObjectPrefix")
 	md5s := make(map[string]string, len(sums))
-	summed = keys(prefix, summed, nil)
+	summed = o.keys(prefix, summed, nil)
 	for i, key := range summed {
 		md5s[key] = sums[i]
 	}
-	for _, key := range append(keys(prefix, names, md5s), summed...) {
-		o.add(file, key, md5s[key])
+	bucket, region := o.at(file)
+	for _, key := range append(o.keys(prefix, names, md5s), summed...) {
+		o.add(bucket, region, key, md5s[key])
 	}
 }
 
@@ -100,19 +101,22 @@ func (o *outputs) file(file *node) {
 // could mean two keys, one that Md5Info knows is right; else a name that begins
 // with the prefix is a whole key, unless the prefix is too short to tell (1 and
 // 10.jpg) and other names lack it.
-func keys(prefix string, names []string, md5s map[string]string) []string {
+func (o *outputs) keys(prefix string, names []string, md5s map[string]string) []string {
 	prefixed := func(name string) bool { return strings.HasPrefix(unslash(name), unslash(prefix)) }
 	unsure := !strings.Contains(prefix, "/") && !allOf(names, prefixed)
-	full := make([]string, len(names))
-	for i, name := range names {
+	full := make([]string, 0, len(names))
+	for _, name := range names {
+		if prefix != "" && !o.spend(len(prefix)+len(name)) {
+			return full
+		}
 		whole, joined := unslash(name), unslash(prefix+name)
 		switch {
 		case md5s[joined] != "" || !prefixed(name):
-			full[i] = joined
+			full = append(full, joined)
 		case md5s[whole] == "" && unsure:
-			full[i] = joined
+			full = append(full, joined)
 		default:
-			full[i] = whole
+			full = append(full, whole)
 		}
 	}
 	return full
@@ -128,7 +132,10 @@ func unslash(key string) string { return strings.TrimPrefix(key, "/") }
 
 // md5Hex gives an MD5 in lower case, or "" for what is not 32 hex digits.
 func md5Hex(s string) string {
-	if b, err := hex.DecodeString(s); err != nil || len(b) != 16 {
+	if len(s) != 32 {
+		return ""
+	}
+	if _, err := hex.DecodeString(s); err != nil {
 		return ""
 	}
 	return strings.ToLower(s)
@@ -138,30 +145,32 @@ func md5Hex(s string) string {
 // https://www.tencentcloud.com/document/product/1045/49942
 func (o *outputs) results(op *node) {
 	for result := range op.all("PicProcessResult") {
-		o.add(nil, result.value("ObjectName"), "")
+		o.result(result.value("ObjectName"))
 	}
 	for result := range op.all("SpeechRecognitionResult") {
-		o.add(nil, result.value("ObjectName"), "")
-		o.add(nil, result.value("DetailObjectName"), "")
+		o.result(result.value("ObjectName"))
+		o.result(result.value("DetailObjectName"))
 	}
 	for result := range op.all("DocProcessResult") {
 		for page := range result.all("PageInfo") {
-			o.add(nil, page.value("TgtUri"), "")
+			o.result(page.value("TgtUri"))
 		}
 	}
 }
 
-// add takes an object once, unless its key is no real one. from is the node that
-// may name its bucket and region.
-func (o *outputs) add(from *node, key, md5 string) {
-	out := Output{Object: Object{Bucket: from.value("Bucket"), Region: from.value("Region"), Key: unslash(key)}}
-	if out.Bucket == "" {
-		out.Bucket = o.bucket
-	}
-	if out.Region == "" {
-		out.Region = o.region
-	}
-	if isBlank(out.Key) || strings.Contains(out.Key, "${") || o.seen[out] {
+func (o *outputs) result(name string) { o.add(o.bucket, o.region, unslash(name), "") }
+
+// at gives the bucket and the region that a node names, or those of an output
+// that names none.
+func (o *outputs) at(n *node) (bucket, region string) {
+	return cmp.Or(n.value("Bucket"), o.bucket), cmp.Or(n.value("Region"), o.region)
+}
+
+// add takes an object once, unless its key is no real one.
+func (o *outputs) add(bucket, region, key, md5 string) {
+	out := Output{Object: Object{Bucket: bucket, Region: region, Key: key}}
+	if isBlank(out.Key) || strings.Contains(out.Key, "${") ||
+		!o.spend(len(bucket)+len(region)+len(key)+64) || o.seen[out] {
 		return
 	}
 	if o.seen == nil {
@@ -172,15 +181,8 @@ func (o *outputs) add(from *node, key, md5 string) {
 	o.list = append(o.list, out)
 }
 
-// cosURL is the address of an object in COS.
-var cosURL = regexp.MustCompile(`^https?://([a-z0-9-]+-[0-9]+)\.cos\.([a-z0-9-]+)\.(?:myqcloud\.com|tencentcos\.cn)/`)
-
-// addURL takes an object whose bucket and region are in its URL, if anywhere.
-func (o *outputs) addURL(url, key string) {
-	at := *o
-	if m := cosURL.FindStringSubmatch(url); m != nil {
-		at.bucket, at.region = m[1], m[2]
-	}
-	at.add(nil, key, "")
-	o.list, o.seen = at.list, at.seen
+// spend takes bytes from the room, and tells whether they were there.
+func (o *outputs) spend(n int) bool {
+	o.room -= n
+	return o.room >= 0
 }

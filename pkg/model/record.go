@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 )
 
 // Version is the version of the record's format.
@@ -91,16 +92,19 @@ func (r *Record) Key(prefix string) string {
 }
 
 // Encode gives the record's bytes: one line of JSON and a newline, with <, > and &
-// as themselves. Records that say the same have the same bytes.
+// as themselves. Records that say the same have the same bytes. Detail must be as
+// [Decode] and [ParseRecord] give it; it is not looked at again.
 func (r *Record) Encode() ([]byte, error) {
+	const null, end = `null`, "}\n" // detail is the last field
+	head := *r
+	head.Detail = json.RawMessage(null)
 	var b bytes.Buffer
-	b.Grow(len(r.Detail) + 1024)
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(r); err != nil {
+	if err := e.Encode(head); err != nil {
 		return nil, fmt.Errorf("encode record of %s %s: %w", r.Kind, r.ID, err)
 	}
-	return b.Bytes(), nil
+	return slices.Concat(bytes.TrimSuffix(b.Bytes(), []byte(null+end)), r.Detail, []byte(end)), nil
 }
 
 // ErrNotRecord says that bytes are not a record of a version this package knows.
@@ -114,8 +118,13 @@ func ParseRecord(encoded []byte) (*Record, error) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRecord, err)
 	}
 	known := r.Kind == KindJob || r.Kind == KindWorkflow || r.Kind == KindReview
-	if r.Version != Version || !known || !validID.MatchString(r.ID) || r.State == "" {
+	if r.Version != Version || !known || !validID.MatchString(r.ID) || r.State == "" || !bytes.HasPrefix(r.Detail, []byte("{")) {
 		return nil, fmt.Errorf("%w: version %d, kind %q, id %q", ErrNotRecord, r.Version, r.Kind, r.ID)
 	}
+	var detail bytes.Buffer
+	if err := json.Compact(&detail, r.Detail); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNotRecord, err)
+	}
+	r.Detail = detail.Bytes()
 	return &r, nil
 }

@@ -13,6 +13,10 @@ import "strings"
 // body that repeats the node; "Go SDK" a slice in cos-go-sdk-v5; "Java SDK" and
 // "Android SDK" a list in Tencent's.
 func repeats(parent string, n *node) bool {
+	const longest = 60 // of the names below; those of a body may be megabytes
+	if len(parent)+1+len(n.name) > longest {
+		return false
+	}
 	switch parent + "/" + n.name {
 	case
 		// What a media job wrote.

@@ -24,10 +24,11 @@ func rfc3339(s string) string {
 	return s
 }
 
-// instant reads an RFC 3339 time.
+// instant reads an RFC 3339 time. The time package takes offsets of 24 hours and
+// of 60 minutes as well, which RFC 3339 has not.
 func instant(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339, s)
-	if err != nil {
+	if err != nil || strings.HasSuffix(s, ":60") {
 		return time.Time{}, false
 	}
 	_, offset := t.Zone()

@@ -8,6 +8,15 @@ const (
 	MaxDepth = 64      // open elements, objects and arrays
 	MaxNodes = 400_000 // elements, values and attributes
 	MaxJobs  = 1_000   // records in one body
+
+	// MaxOutputBytes is what the outputs of one body may come to: the bytes of
+	// their buckets, regions and keys, and 64 for each. An output repeats the
+	// prefix, the bucket and the region of its file, so that a few megabytes could
+	// stand for terabytes. It is enough for the 10,000 pictures that one snapshot
+	// job may ask for.
+	MaxOutputBytes = 4 << 20
+	// MaxEventBytes bounds EventName, which every record of a body repeats.
+	MaxEventBytes = 256
 )
 
 type nodeKind uint8
@@ -39,6 +48,15 @@ func (l *list) add(n *node) {
 		l.last.next = n
 	}
 	l.last = n
+}
+
+func (l *list) append(more list) {
+	if l.first == nil {
+		*l = more
+	} else if more.first != nil {
+		l.last.next = more.first
+		l.last = more.last
+	}
 }
 
 func (l list) single() bool { return l.first != nil && l.first == l.last }
@@ -75,20 +93,25 @@ func (n *node) has(names ...string) bool {
 	return false
 }
 
-// value gives the text of the one scalar of that name, and "" where there is
-// none, or several, or something else than a scalar.
-func (n *node) value(name string) string {
+// only gives the one child of that name, or nil where there is none or several.
+func (n *node) only(name string) *node {
 	var found *node
 	for k := range n.all(name) {
 		if found != nil {
-			return ""
+			return nil
 		}
 		found = k
 	}
-	if found == nil || found.kind != scalar {
-		return ""
+	return found
+}
+
+// value gives the text of the one scalar of that name, and "" where there is
+// none, or several, or something else than a scalar.
+func (n *node) value(name string) string {
+	if k := n.only(name); k != nil && k.kind == scalar {
+		return k.text
 	}
-	return found.text
+	return ""
 }
 
 // first gives the first of those names' values that is not empty.

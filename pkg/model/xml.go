@@ -171,13 +171,14 @@ func (r *xmlReader) close(start int, t xml.EndElement) error {
 }
 
 func (r *xmlReader) chars(start int, t xml.CharData) error {
+	raw := r.body[start:r.dec.InputOffset()]
 	if len(r.stack) == 1 {
-		if strings.TrimSpace(string(t)) != "" {
-			return r.fail(start, "text outside of the root element")
+		if rest := strings.TrimLeft(raw, space); rest != "" {
+			return r.fail(start+len(raw)-len(rest), "text outside of the root element")
 		}
 		return nil
 	}
-	r.text.add(r.body[start:r.dec.InputOffset()], t)
+	r.text.add(raw, t)
 	return nil
 }
 

@@ -1,0 +1,165 @@
+package model_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"maps"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
+)
+
+// seed adds testdata's callbacks with one of those extensions.
+func seed(f *testing.F, extensions ...string) {
+	f.Helper()
+	for _, files := range callbacks(f) {
+		for _, file := range files {
+			if slices.Contains(extensions, filepath.Ext(file)) {
+				f.Add(readFile(f, file))
+			}
+		}
+	}
+}
+
+// FuzzDecodeXML holds what check holds, of what begins like XML.
+func FuzzDecodeXML(f *testing.F) {
+	seed(f, ".xml")
+	f.Add([]byte("<R><JobsDetail>x<JobId>j</JobId><![CDATA[y]]><a b='c'/>z&#13;&lt;<n:a>\r\n1</n:a></JobsDetail></R>"))
+	f.Add([]byte(`<?xml version="1.0" encoding="utf-8"?><JobsDetail><JobId>j</JobId></JobsDetail><!-- --><WorkflowExecution><RunId>i</RunId></WorkflowExecution>`))
+	f.Add([]byte(`<Response><code>0</code><data><trace_id>s</trace_id></data></Response>`))
+	schema := recordSchema(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !bytes.HasPrefix(body, []byte("<")) {
+			body = append([]byte("<"), body...)
+		}
+		check(t, schema, body)
+	})
+}
+
+// FuzzDecodeJSON holds what check holds, of what begins like JSON, and that Decode
+// and encoding/json agree on what is JSON.
+func FuzzDecodeJSON(f *testing.F) {
+	seed(f, ".json")
+	f.Add([]byte(`{"JobsDetail":{"JobId":"j","a":[[1,2],[[3]],{"b":[true,null,-1.5e+3]}],"a":"\ud83d\ude00\u00e9\n\/","":{"":0}}}`))
+	f.Add([]byte(`{"JobsDetail":[{"JobId":"j","OutputFile":[[{"ObjectName":"a"},"b"]]},[],{}],"WorkflowExecution":[[{"RunId":"i"}]]}`))
+	f.Add([]byte(`{"JobsDetail":{"JobId":"j"},"a":"\ud83d"}`))
+	schema := recordSchema(f)
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if !bytes.HasPrefix(body, []byte("{")) {
+			body = append([]byte("{"), body...)
+		}
+		check(t, schema, body)
+		checkSyntax(t, body)
+	})
+}
+
+// checkSyntax holds that what decodes is JSON to encoding/json, and that what is
+// refused for its syntax is none.
+func checkSyntax(t *testing.T, body []byte) {
+	t.Helper()
+	_, err := model.Decode(body)
+	if valid := json.Valid(body); err == nil && !valid || err != nil && !notSyntax.MatchString(err.Error()) && valid {
+		t.Errorf("json.Valid says %v, Decode %v: %s", valid, err, body)
+	}
+}
+
+// notSyntax are the refusals that say nothing of the syntax of all of the body.
+var notSyntax = regexp.MustCompile(`no job in it|not an object with|no (JobId|RunId|trace_id)|is not an id|EventName: longer|` +
+	`deeper than|more than|half a surrogate pair|not UTF-8`)
+
+// FuzzPair writes the detail of whatever decodes as XML, and holds that its record
+// is the same.
+func FuzzPair(f *testing.F) {
+	seed(f, ".xml", ".json")
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c, err := model.Decode(body)
+		if err != nil {
+			return
+		}
+		for _, r := range c.Records {
+			twin, ok := xmlTwin(t, r)
+			if !ok {
+				continue
+			}
+			want, got := encodeAll(t, []*model.Record{r}), encode(t, twin)
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Errorf("-first +from XML:\n%s\n%s", diff, twin)
+			}
+		}
+	})
+}
+
+// xmlTwin gives a body in XML with the detail and the event of a record, if XML
+// can say that: it has no arrays in arrays, fewer names, and no control characters.
+func xmlTwin(t testing.TB, r *model.Record) ([]byte, bool) {
+	t.Helper()
+	var detail any
+	if err := json.Unmarshal(r.Detail, &detail); err != nil {
+		t.Fatal(err)
+	}
+	w := xmlWriter{ok: true}
+	w.out.WriteString("<Response>")
+	switch {
+	case isSimple(r):
+		w.members(detail.(map[string]any))
+	case r.Kind == model.KindWorkflow:
+		w.value("EventName", r.Event)
+		w.value("WorkflowExecution", detail)
+	default:
+		w.value("EventName", r.Event)
+		w.value("JobsDetail", detail)
+	}
+	w.out.WriteString("</Response>")
+	return w.out.Bytes(), w.ok
+}
+
+type xmlWriter struct {
+	out bytes.Buffer
+	ok  bool
+}
+
+var xmlName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_.-]*$`)
+
+func (w *xmlWriter) members(m map[string]any) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		values, many := m[name].([]any)
+		if !many {
+			values = []any{m[name]}
+		}
+		for _, v := range values {
+			w.value(name, v)
+		}
+	}
+}
+
+func (w *xmlWriter) value(name string, v any) {
+	w.ok = w.ok && xmlName.MatchString(name)
+	w.out.WriteString("<" + name + ">")
+	switch v := v.(type) {
+	case string:
+		w.ok = w.ok && isXMLText(v)
+		if err := xml.EscapeText(&w.out, []byte(v)); err != nil {
+			panic(err)
+		}
+	case map[string]any:
+		w.members(v)
+	default:
+		w.ok = false
+	}
+	w.out.WriteString("</" + name + ">")
+}
+
+// isXMLText tells whether XML 1.0 has all characters of a text.
+func isXMLText(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
+		return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF
+	})
+}
