@@ -8,7 +8,6 @@ package config
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"reflect"
@@ -146,7 +145,7 @@ func variableError(err error) error {
 		variable := field.Tag.Get("env")
 		return &Error{variable, "must be " + first(wants[variable], "readable")}
 	}
-	return &Error{"The environment", fmt.Sprintf("cannot be read: %v", err)}
+	return &Error{"The environment", "cannot be read"}
 }
 
 // Store gives the options of the store that these settings describe.

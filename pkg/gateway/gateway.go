@@ -15,9 +15,13 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -70,7 +74,8 @@ func (c *requestContext) UnmarshalJSON(b []byte) error {
 // is JSON, but no HTTP request.
 func ParseRequest(payload []byte) (*Request, error) {
 	var e event
-	if err := json.Unmarshal(payload, &e); err != nil {
+	err := json.Unmarshal(payload, &e)
+	if _, other := errors.AsType[*json.UnmarshalTypeError](err); err != nil && !other {
 		return nil, fmt.Errorf("read trigger event: %w", err)
 	}
 	if e.HTTPMethod.s == "" {
@@ -84,22 +89,9 @@ func ParseRequest(payload []byte) (*Request, error) {
 		body:     e.Body,
 		base64:   bool(e.IsBase64Encoded),
 	}
-	for name, v := range e.Headers {
-		switch strings.ToLower(name) {
-		case "x-scf-remote-addr":
-			r.SourceIP = first(r.SourceIP, v[0])
-		case "x-api-requestid", "x-scf-request-id":
-			r.ID = first(r.ID, strings.TrimSpace(v[0]))
-		}
-	}
+	r.SourceIP = cmp.Or(r.SourceIP, e.Headers.header("x-scf-remote-addr"))
+	r.ID = cmp.Or(r.ID, e.Headers.header("x-api-requestid"), e.Headers.header("x-scf-request-id"))
 	return r, nil
-}
-
-func first(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // BodySize is the length of the body in bytes, without decoding it. For base64
@@ -108,15 +100,16 @@ func (r *Request) BodySize() int {
 	if !r.base64 {
 		return len(r.body.s)
 	}
-	s := strings.TrimRight(strings.TrimRight(r.body.s, "\r\n"), "=")
+	s := strings.TrimRight(r.body.s, "\r\n")
+	s = strings.TrimSuffix(strings.TrimSuffix(s, "="), "=") // no more: a body of = alone has a size too
 	return base64.RawStdEncoding.DecodedLen(len(s) - strings.Count(s, "\n") - strings.Count(s, "\r"))
 }
 
 // Body gives the body as the client sent it. Where that cannot be known, it gives
-// the body as it came and an error that says why.
+// what came and an error that says why.
 func (r *Request) Body() ([]byte, error) {
 	if r.body.invalid {
-		return []byte(r.body.s), fmt.Errorf("the body is not UTF-8 and was not sent as base64")
+		return []byte(r.body.s), errors.New("the body is not UTF-8 and was not sent as base64")
 	}
 	if !r.base64 {
 		return []byte(r.body.s), nil
@@ -131,19 +124,24 @@ func (r *Request) Body() ([]byte, error) {
 // text is a string, or "" for null. Anything else is taken as the JSON it is.
 type text struct {
 	s       string
-	invalid bool // not UTF-8, so that encoding/json put U+FFFD for some bytes
+	invalid bool // encoding/json put U+FFFD for bytes that are not UTF-8, or for half a surrogate pair
 }
 
 func (t *text) UnmarshalJSON(b []byte) error {
-	t.invalid = !utf8.Valid(b)
 	switch {
 	case b[0] == '"':
-		return json.Unmarshal(b, &t.s)
+		if err := json.Unmarshal(b, &t.s); err != nil {
+			return err
+		}
+		n := strings.Count(t.s, replacement)
+		t.invalid = n > 0 && n > bytes.Count(b, []byte(replacement))+bytes.Count(bytes.ToLower(b), []byte(`\ufffd`))
 	case string(b) != "null":
-		t.s = string(b)
+		t.s, t.invalid = string(b), !utf8.Valid(b)
 	}
 	return nil
 }
+
+const replacement = string(utf8.RuneError)
 
 // flag is a bool, or the string of one. Absent or anything else is false.
 type flag bool
@@ -173,25 +171,37 @@ func (v *values) UnmarshalJSON(b []byte) error {
 }
 
 func valueList(b json.RawMessage) []string {
-	if b[0] == '[' {
-		var items []text
-		if json.Unmarshal(b, &items) == nil && len(items) > 0 {
-			list := make([]string, len(items))
-			for i, item := range items {
-				list[i] = item.s
-			}
-			return list
-		}
+	var items []json.RawMessage
+	if b[0] != '[' || json.Unmarshal(b, &items) != nil {
+		return []string{value(b)}
+	}
+	if len(items) == 0 {
 		return []string{""}
 	}
-	if string(b) == "true" {
-		return []string{""}
+	list := make([]string, len(items))
+	for i, item := range items {
+		list[i] = value(item)
 	}
+	return list
+}
+
+func value(b json.RawMessage) string {
 	var t text
-	if t.UnmarshalJSON(b) != nil {
-		return []string{""}
+	if string(b) == "true" || t.UnmarshalJSON(b) != nil {
+		return ""
 	}
-	return []string{t.s}
+	return t.s
+}
+
+// header gives the value of a header, whose name is in any case in the event. Of
+// several, it is that of the name that sorts first.
+func (v values) header(name string) string {
+	for _, sent := range slices.Sorted(maps.Keys(v)) {
+		if strings.EqualFold(sent, name) {
+			return strings.TrimSpace(v[sent][0])
+		}
+	}
+	return ""
 }
 
 // trigger names the trigger of an event that is no HTTP request, by the fields
