@@ -1,0 +1,379 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+// skippedFrom has one check fail and those that build on it skipped.
+func skippedFrom(name string, media bool) map[string]verdict {
+	order := []string{checkReached, checkClock, checkAccepted, checkBucket, checkVersioning, checkWrite, checkCreateOnly, checkRead}
+	want := map[string]verdict{}
+	found := false
+	for _, check := range order {
+		if found {
+			want[check] = skipped
+		}
+		if check == name {
+			found = true
+			want[check] = failed
+		}
+	}
+	if media {
+		for _, check := range []string{"read tags", "head", "write tags"} {
+			want[mediaBucket+": "+check] = skipped
+		}
+	}
+	return want
+}
+
+// noBucket has no record bucket, where the credentials are not looked at either.
+func noBucket() map[string]verdict {
+	want := skippedFrom(checkBucket, false)
+	want[checkAccepted] = skipped
+	return want
+}
+
+func TestAllWell(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	r := c.report("-media", mediaBucket)
+	c.wants(r, map[string]verdict{"CALLBACK_TOKEN": warning}) // the token's characters need encoding
+	c.leavesNothing()
+	if n := c.cos.RequestCount(); n > 10 {
+		t.Errorf("it took %d requests", n)
+	}
+	for _, request := range c.cos.Requests() {
+		if request.Bucket == mediaBucket && request.Status != http.StatusNotFound {
+			t.Errorf("%s of a media bucket answers %d: something is there", request.Action(), request.Status)
+		}
+	}
+}
+
+func TestPlainOutput(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env["CALLBACK_TOKEN"] = secondToken
+	c.run("-media", mediaBucket)
+	if c.status != exitOK || c.err != "" {
+		t.Errorf("status %d, and on standard error: %s", c.status, c.err)
+	}
+	lines := strings.Split(strings.TrimSpace(c.out), "\n")
+	column := strings.Index(lines[0], "1 token")
+	for _, line := range lines[:len(lines)-2] {
+		if len(line) <= column || line[column-1] != ' ' || line[column] == ' ' {
+			t.Errorf("not aligned: %q", line)
+		}
+	}
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "23 ok, 0 warnings, 0 failed, 0 skipped, in ") {
+		t.Errorf("the last line is %q", last)
+	}
+}
+
+func TestRecordBucket(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		prepare func(*clinic)
+		want    map[string]verdict
+		remedy  map[string]string // a word of the remedy
+	}{
+		"versioned": {
+			func(c *clinic) { c.cos.SetVersioning(recordBucket, "Enabled") },
+			skippedFrom(checkVersioning, false), map[string]string{checkVersioning: "new bucket"},
+		},
+		"versioning_suspended": {
+			func(c *clinic) { c.cos.SetVersioning(recordBucket, "Suspended") },
+			skippedFrom(checkVersioning, false), map[string]string{checkVersioning: "new bucket"},
+		},
+		"versioned_and_may_not_ask": {
+			func(c *clinic) {
+				c.cos.SetVersioning(recordBucket, "Suspended")
+				c.cos.Deny(denyAll("GetBucketVersioning"))
+			},
+			map[string]verdict{checkVersioning: warning, checkCreateOnly: failed}, map[string]string{checkCreateOnly: "new bucket"},
+		},
+		"no_such_bucket": {
+			func(c *clinic) { c.env["RECORD_BUCKET"] = "nothing-1250000000" },
+			noBucket(), map[string]string{checkBucket: "RECORD_BUCKET"},
+		},
+		"wrong_region": {
+			func(c *clinic) { c.env["RECORD_REGION"] = "ap-beijing" },
+			func() map[string]verdict {
+				want := noBucket()
+				want[mediaBucket+": read tags"], want[mediaBucket+": head"], want[mediaBucket+": write tags"] = failed, skipped, skipped
+				return want
+			}(), map[string]string{checkBucket: "RECORD_REGION", mediaBucket + ": read tags": "@<region>"},
+		},
+		"may_not_write": {
+			func(c *clinic) { c.cos.Deny(denyAll("PutObject")) },
+			skippedFrom(checkWrite, false), map[string]string{checkWrite: "name/cos:PutObject"},
+		},
+		"may_not_read": {
+			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
+			map[string]verdict{checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject"},
+		},
+		"may_not_see_what_is_missing": {
+			func(c *clinic) {
+				c.cos.Deny(func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "-missing") && r.Bucket == recordBucket })
+			},
+			map[string]verdict{checkRead: warning}, map[string]string{checkRead: "name/cos:GetBucket"},
+		},
+		"may_not_ask_for_versioning": {
+			func(c *clinic) { c.cos.Deny(denyAll("GetBucketVersioning")) },
+			map[string]verdict{checkVersioning: warning}, nil,
+		},
+		"probe_left_over": {
+			func(c *clinic) { c.cos.Deny(denyAll("DeleteObject")) },
+			map[string]verdict{checkRemoved: warning}, map[string]string{checkRemoved: "by hand"},
+		},
+		"may_not_read_tags": {
+			func(c *clinic) { c.cos.Deny(denyAll("GetObjectTagging")) },
+			map[string]verdict{mediaBucket + ": read tags": failed, mediaBucket + ": head": skipped, mediaBucket + ": write tags": skipped},
+			map[string]string{mediaBucket + ": read tags": "name/cos:GetObjectTagging"},
+		},
+		"may_not_head": {
+			func(c *clinic) { c.cos.Deny(denyAll("HeadObject")) },
+			map[string]verdict{mediaBucket + ": head": failed}, map[string]string{mediaBucket + ": head": "name/cos:HeadObject"},
+		},
+		"may_not_write_tags": {
+			func(c *clinic) { c.cos.Deny(denyAll("PutObjectTagging")) },
+			map[string]verdict{mediaBucket + ": write tags": failed}, map[string]string{mediaBucket + ": write tags": "name/cos:PutObjectTagging"},
+		},
+		"media_bucket_left_out": {
+			func(c *clinic) { c.env["TAG_BUCKETS"] = "other-1250000000" },
+			map[string]verdict{mediaBucket + ": read tags": warning}, map[string]string{mediaBucket + ": read tags": "TAG_BUCKETS"},
+		},
+		"tagging_off": {
+			func(c *clinic) { delete(c.env, "TAG_MD5") },
+			map[string]verdict{"media buckets": skipped}, nil,
+		},
+		"wrong_secret_id": {
+			func(c *clinic) { c.env["TENCENTCLOUD_SECRETID"] = "AKIDsomebody-else" },
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "TENCENTCLOUD_SECRETID"},
+		},
+		"wrong_secret_key": {
+			func(c *clinic) { c.env["TENCENTCLOUD_SECRETKEY"] = "not-the-key" },
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "TENCENTCLOUD_SECRETKEY"},
+		},
+		"no_session_token": {
+			func(c *clinic) { delete(c.env, "TENCENTCLOUD_SESSIONTOKEN") },
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "TENCENTCLOUD_SESSIONTOKEN"},
+		},
+		"expired_token": {
+			func(c *clinic) { c.env["TENCENTCLOUD_SESSIONTOKEN"] = "the-token-of-yesterday" },
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "expired"},
+		},
+		"account_in_arrears": {
+			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 402, Code: "PaymentRequired"}) },
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "balance"},
+		},
+		"throttled": {
+			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 503, Code: "SlowDown"}) },
+			skippedFrom(checkReached, true), map[string]string{checkReached: "later"},
+		},
+		"proxy_answers_html": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Body: []byte("<html>Log in</html>"), Header: http.Header{"Content-Type": {"text/html"}}})
+			},
+			skippedFrom(checkReached, true), map[string]string{checkReached: "proxy"},
+		},
+		"proxy_answers_later": {
+			func(c *clinic) { c.cos.Inject(coslocal.Fault{Body: []byte("{}"), Match: denyAll("PutObject")}) },
+			skippedFrom(checkWrite, false), map[string]string{checkWrite: "proxy"},
+		},
+		"refused_connection": {
+			func(c *clinic) { c.env["COS_ENDPOINT"] = "http://{bucket}.cos.{region}.localhost:1" },
+			skippedFrom(checkReached, true), map[string]string{checkReached: "COS_ENDPOINT"},
+		},
+		"dropped_connection": {
+			func(c *clinic) { c.cos.Inject(coslocal.Fault{Reset: true}) },
+			skippedFrom(checkReached, true), nil,
+		},
+		"not_tls": {
+			func(c *clinic) { c.env["COS_ENDPOINT"] = strings.Replace(c.cos.Endpoint, "http://", "https://", 1) },
+			skippedFrom(checkReached, true), nil,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.env["CALLBACK_TOKEN"] = secondToken
+			test.prepare(c)
+			r := c.report("-media", mediaBucket)
+			for check, word := range test.remedy {
+				if remedy := c.find(r, check).Remedy; !strings.Contains(remedy, word) {
+					t.Errorf("the remedy of %s does not name %s: %s", check, word, remedy)
+				}
+			}
+			c.wants(r, test.want)
+			if name != "probe_left_over" {
+				c.leavesNothing()
+			}
+		})
+	}
+}
+
+func TestClock(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		ahead time.Duration // of COS
+		want  verdict
+	}{
+		"right":              {0, ok},
+		"a_little_ahead":     {2 * time.Minute, warning},
+		"a_little_behind":    {-2 * time.Minute, warning},
+		"ahead":              {11 * time.Minute, failed},
+		"behind":             {-11 * time.Minute, failed},
+		"so_far_it_is_403":   {20 * time.Minute, failed},
+		"so_far_it_is_ended": {-2 * time.Hour, failed},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.now = func() time.Time { return time.Now().Add(test.ahead) }
+			r := c.report("-timeout", "10s")
+			check := c.find(r, checkClock)
+			if check.Verdict != test.want {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+			if test.want == failed && c.find(r, checkWrite).Verdict != skipped {
+				t.Error("it went on with a wrong clock")
+			}
+			c.leavesNothing()
+		})
+	}
+}
+
+// TestCOSClock has a COS whose signatures are late and whose Date is not.
+func TestCOSClock(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{Clock: func() time.Time { return time.Now().Add(-time.Hour) }})
+	if check := c.find(c.report(), checkAccepted); check.Verdict != failed || !strings.Contains(check.Remedy, "clock") {
+		t.Errorf("%+v", check)
+	}
+}
+
+func TestStalled(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.cos.Inject(coslocal.Fault{Delay: time.Minute})
+	began := time.Now()
+	if check := c.find(c.report("-timeout", "50ms"), checkReached); check.Verdict != failed || check.Detail != "no answer in time" {
+		t.Errorf("%+v", check)
+	}
+	if took := time.Since(began); took > 5*time.Second {
+		t.Errorf("it took %v", took)
+	}
+}
+
+// TestStalledInTheMiddle loses the answer to the write: the probe is there, and goes.
+func TestStalledInTheMiddle(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.cos.Inject(coslocal.Fault{Match: denyAll("PutObject"), AfterWork: true, Delay: time.Minute})
+	r := c.report("-timeout", "1s")
+	if c.find(r, checkWrite).Verdict != failed || c.find(r, checkRemoved).Verdict != ok {
+		t.Errorf("%+v", r.Checks)
+	}
+	c.leavesNothing()
+}
+
+func TestUnknownName(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env["COS_ENDPOINT"] = "http://{bucket}.cos.{region}.invalid"
+	if check := c.find(c.report(), checkReached); check.Verdict != failed {
+		t.Errorf("%+v", check)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env = map[string]string{
+		"CALLBACK_TOKEN": "short", "RECORD_BUCKET": "records", "RECORD_PREFIX": "/a", "TAG_MD5": "perhaps", "MD5_TAG_KEY": "a*b",
+		"TAG_BUCKETS": "a,b", "COS_ENDPOINT": "https://user:doctor-secret@example.com", "MAX_BODY_BYTES": "-1", "LOG_LEVEL": "loud",
+	}
+	r := c.report("-url", serve(t, http.NotFound))
+	for _, name := range []string{"CALLBACK_TOKEN", "RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "TAG_MD5", "MD5_TAG_KEY",
+		"TAG_BUCKETS", "COS_ENDPOINT", "MAX_BODY_BYTES", "LOG_LEVEL", checkCredentials, checkAnswers} {
+		if check := c.find(r, name); check.Verdict != failed {
+			t.Errorf("%s is not named: %+v", name, check)
+		}
+	}
+	if c.find(r, checkReached).Verdict != skipped || c.cos.RequestCount() != 0 {
+		t.Error("COS was asked all the same")
+	}
+}
+
+func TestSettingsSaid(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		variable, value string
+		check           string
+		want            verdict
+	}{
+		"default":            {"RECORD_PREFIX", " ", "RECORD_PREFIX", ok},
+		"prefix_no_slash":    {"RECORD_PREFIX", "ci", "RECORD_PREFIX", warning},
+		"everybody":          {"CALLBACK_AUTH", "none", "CALLBACK_TOKEN", warning},
+		"auth_misspelt":      {"CALLBACK_AUTH", "off", "CALLBACK_TOKEN", failed},
+		"no_token":           {"CALLBACK_TOKEN", "", "CALLBACK_TOKEN", failed},
+		"one_token_is_short": {"CALLBACK_TOKEN", firstToken + ",short", "CALLBACK_TOKEN", failed},
+		"secret_key_missing": {"TENCENTCLOUD_SECRETKEY", "", checkCredentials, failed},
+		"buckets_for_naught": {"TAG_MD5", "false", "TAG_BUCKETS", warning},
+		"region_of_function": {"FUNCTION_REGION", region, "RECORD_REGION", ok},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.env["TAG_BUCKETS"] = mediaBucket
+			if test.variable == "FUNCTION_REGION" {
+				delete(c.env, "RECORD_REGION")
+			}
+			c.env[test.variable] = test.value
+			if check := c.find(c.report(), test.check); check.Verdict != test.want {
+				t.Errorf("%+v, want %s", check, test.want)
+			}
+		})
+	}
+}
+
+func TestUsage(t *testing.T) {
+	t.Parallel()
+	const secret = "https://example.com/?token=" + secondToken
+	for name, args := range map[string][]string{
+		"unknown_option":   {"-nonsense"},
+		"argument":         {"check"},
+		"no_time":          {"-timeout", "0s"},
+		"role_without_url": {"-role"},
+		"url_without_host": {"-url", "example.com?token=" + secondToken},
+		"url_not_secure":   {"-url", strings.Replace(secret, "https", "http", 1)},
+		"url_with_user":    {"-url", strings.Replace(secret, "//", "//user:"+secondToken+"@", 1)},
+		"bad_bucket":       {"-media", "Media"},
+		"bad_region":       {"-media", mediaBucket + "@Gz!"},
+		"bad_prefix":       {"-media", mediaBucket + "//a"},
+		"survey_and_no":    {"-survey"},
+		"survey_policy":    {"-survey", "-policy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{}).run(args...)
+			if c.status != exitUsage || c.out != "" || !strings.HasPrefix(c.err, "doctor: ") {
+				t.Errorf("status %d\n%s\n%s", c.status, c.out, c.err)
+			}
+			if c.cos.RequestCount() != 0 {
+				t.Error("COS was asked all the same")
+			}
+		})
+	}
+	if c := newClinic(t, coslocal.Options{}).run("-help"); c.status != exitOK || c.out != usage {
+		t.Errorf("-help: status %d\n%s", c.status, c.out)
+	}
+}

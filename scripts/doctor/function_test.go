@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/scflocal"
+)
+
+// fake answers as the function would, or nearly.
+type fake struct {
+	get, wrong, right string // bodies
+	wrongStatus       int
+	rightStatus       int
+}
+
+func goodFake() fake {
+	return fake{
+		get:         `{"service":"ci-callback","version":"v1.2.3"}`,
+		wrongStatus: 401, wrong: `{"error":{"code":"unauthorized","message":"the query parameter token is missing or wrong"}}`,
+		rightStatus: 200, right: `{"results":[{"kind":"review","id":"test_trace_id","outcome":"probe"}]}`,
+	}
+}
+
+func (f fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status, body := 200, f.get
+	if r.Method == http.MethodPost {
+		status, body = f.wrongStatus, f.wrong
+		if r.URL.Query().Get("token") == firstToken {
+			status, body = f.rightStatus, f.right
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+func TestFunction(t *testing.T) {
+	t.Parallel()
+	rest := func(from map[string]verdict) map[string]verdict {
+		want := map[string]verdict{checkAnswers: ok, checkRefuses: skipped, checkAccepts: skipped}
+		for name, v := range from {
+			want[name] = v
+		}
+		return want
+	}
+	tests := map[string]struct {
+		change func(*fake)
+		env    map[string]string
+		want   map[string]verdict
+		remedy string // a word of one of them
+	}{
+		"well": {func(*fake) {}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: ok}), ""},
+		"not_ours": {func(f *fake) { f.get = "<html>Hello</html>" }, nil, rest(map[string]verdict{checkAnswers: failed}),
+			"Function URL"},
+		"another_service": {func(f *fake) { f.get = `{"service":"other"}` }, nil, rest(map[string]verdict{checkAnswers: failed}), ""},
+		"wrong_token_accepted": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, nil,
+			rest(map[string]verdict{checkRefuses: failed, checkAccepts: ok}), "CALLBACK_TOKEN"},
+		"token_differs": {func(f *fake) { f.rightStatus, f.right = f.wrongStatus, f.wrong }, nil,
+			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "make them the same"},
+		"misconfigured": {func(f *fake) {
+			f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"RECORD_BUCKET is not set"}}`
+		}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "variables"},
+		"no_token_there": {func(f *fake) {
+			f.wrongStatus, f.wrong = 500, `{"error":{"code":"misconfigured","message":"CALLBACK_TOKEN is not set"}}`
+		}, nil, rest(map[string]verdict{checkRefuses: failed, checkAccepts: ok}), "variables"},
+		"unavailable": {func(f *fake) { f.rightStatus, f.right = 503, `{"error":{"code":"unavailable"}}` }, nil,
+			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "later"},
+		"old_version": {func(f *fake) { f.right = `{"results":[{"outcome":"created"}]}` }, nil,
+			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "deploy"},
+		"platform_error": {func(f *fake) {
+			f.rightStatus, f.right = 430, `{"errorCode":1,"errorMessage":"user code exception caught"}`
+		}, nil,
+			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), ""},
+		"secrets_in_the_answer": {func(f *fake) {
+			f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"`+firstToken+" "+credential.SecretKey+`"}}`
+		}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), ""},
+		"no_token_here": {func(*fake) {}, map[string]string{"CALLBACK_TOKEN": ""}, rest(nil), ""},
+		"everybody": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]string{"CALLBACK_AUTH": "none"},
+			rest(map[string]verdict{checkRefuses: warning, checkAccepts: ok}), "CALLBACK_TOKEN"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			for name, value := range test.env {
+				c.env[name] = value
+			}
+			f := goodFake()
+			test.change(&f)
+			r := c.report("-url", serve(t, f.ServeHTTP)+"/?token="+url.QueryEscape(firstToken)) // as people paste it
+			remedies := ""
+			for name, want := range test.want {
+				check := c.find(r, name)
+				if check.Verdict != want {
+					t.Errorf("%+v, want %s", check, want)
+				}
+				remedies += check.Remedy
+			}
+			if !strings.Contains(remedies, test.remedy) {
+				t.Errorf("no remedy names %q: %s", test.remedy, remedies)
+			}
+		})
+	}
+}
+
+// TestFunctionUnreachable has nothing, or nobody in time, at the address, which is given
+// with a token in it.
+func TestFunctionUnreachable(t *testing.T) {
+	t.Parallel()
+	for name, address := range map[string]string{
+		"refused":      "http://127.0.0.1:1",
+		"not_tls":      strings.Replace(serve(t, http.NotFound), "http:", "https:", 1),
+		"unknown_name": "https://nothing.invalid",
+		"redirect":     serve(t, http.RedirectHandler("https://example.com/", http.StatusFound).ServeHTTP),
+		"stalled": serve(t, func(_ http.ResponseWriter, r *http.Request) {
+			<-r.Context().Done()
+		}),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			r := c.report("-timeout", "500ms", "-url", address+"/?token="+secondToken)
+			if check := c.find(r, checkAnswers); check.Verdict != failed {
+				t.Errorf("%+v", check)
+			}
+			c.leavesNothing()
+		})
+	}
+}
+
+// TestFunctionDropsPosts breaks the connections of the requests that carry the token.
+func TestFunctionDropsPosts(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			panic(http.ErrAbortHandler)
+		}
+		goodFake().ServeHTTP(w, r)
+	})
+	r := c.report("-url", address)
+	if check := c.find(r, checkAccepts); check.Verdict != failed || strings.Contains(check.Detail, "token") {
+		t.Errorf("%+v", check)
+	}
+}
+
+// TestRealFunction asks the function itself, built and run as the platform would.
+func TestRealFunction(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds the function")
+	}
+	c := newClinic(t, coslocal.Options{Credentials: []coslocal.Credential{credential, {SecretID: "role-id", SecretKey: "role-key"}}})
+	address := c.deploy()
+
+	r := c.report("-url", address, "-role")
+	if check := c.find(r, checkRole); !r.OK || check.Verdict != ok {
+		t.Errorf("%+v", r.Checks)
+	}
+	c.leavesNothing()
+
+	for action, word := range map[string]string{"PutObject": "name/cos:PutObject", "GetObject": "name/cos:GetObject"} {
+		c.cos.Deny(func(r coslocal.Request) bool {
+			return r.Action() == action && strings.Contains(r.Header.Get("Authorization"), "role-id")
+		})
+		r = c.report("-url", address, "-role")
+		if check := c.find(r, checkRole); check.Verdict != failed || !strings.Contains(check.Detail, word) {
+			t.Errorf("without %s: %+v", action, check)
+		}
+	}
+	c.cos.Deny(denyAll("DeleteObject"))
+	r = c.report("-url", address, "-role")
+	if check := c.find(r, checkRole); check.Verdict != warning || !strings.Contains(check.Remedy, "ci/rejected/") {
+		t.Errorf("left over: %+v", check)
+	}
+}
+
+// deploy builds and starts the function, with a role of its own, and gives its address.
+func (c *clinic) deploy() string {
+	c.t.Helper()
+	binary := filepath.Join(c.t.TempDir(), "main")
+	build := exec.CommandContext(c.t.Context(), "go", "build", "-o", binary, "../../function")
+	if output, err := build.CombinedOutput(); err != nil {
+		c.t.Fatalf("build the function: %v\n%s", err, output)
+	}
+	log, err := os.Create(binary + ".log")
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = log.Close() })
+	f, err := scflocal.Start(context.WithoutCancel(c.t.Context()), binary, nil, log)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = f.Stop() })
+	settings := scflocal.Settings{Region: region, AppID: "1250000000", TimeLimit: 10 * time.Second, Environment: map[string]string{
+		"RECORD_BUCKET": recordBucket, "CALLBACK_TOKEN": c.env["CALLBACK_TOKEN"], "COS_ENDPOINT": c.cos.Endpoint,
+		"TENCENTCLOUD_SECRETID": "role-id", "TENCENTCLOUD_SECRETKEY": "role-key",
+	}}
+	gateway := httptest.NewServer(scflocal.Gateway{Invoke: func(r *http.Request, payload []byte) ([]byte, error) {
+		return f.Invoke(r.Context(), settings, payload)
+	}})
+	c.t.Cleanup(gateway.Close)
+	return gateway.URL
+}

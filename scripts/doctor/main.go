@@ -1,0 +1,228 @@
+// Command doctor checks, before and after deploying, that the function can do its work:
+// its settings, the credentials, the record bucket, the media buckets, and with -url the
+// deployed function itself. Each check has a verdict and, where there is one, a remedy.
+//
+//	go run ./scripts/doctor                                   settings, credentials, record bucket
+//	go run ./scripts/doctor -media video-1250000000           and the tags of media buckets
+//	go run ./scripts/doctor -url https://….tencentscf.com     and the deployed function
+//	go run ./scripts/doctor -policy                           the CAM policy of the execution role
+//	go run ./scripts/doctor -survey -yes                      what the real COS does where documents are silent
+//
+// It reads the function's own environment variables. The credentials are those of the
+// shell (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so
+// what it finds out about permissions is theirs; -role asks the function about its own.
+//
+// It writes nothing but objects under <RECORD_PREFIX>doctor/, which it removes, and with
+// -role one under <RECORD_PREFIX>rejected/. It never changes a setting of a bucket, and
+// prints no token and no key.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
+       go run ./scripts/doctor -policy [-media BUCKET,…]
+       go run ./scripts/doctor -survey -yes [-json] [-timeout 30s]
+
+  -media BUCKET,…  buckets whose objects are tagged, each <name>-<appid>[@<region>][/<prefix>];
+                   the region of the records and no prefix, unless named
+  -url URL         the address of the deployed function; a token in it is not needed
+  -role            with -url: have the function write a body that is no callback to the record
+                   bucket and find it there, which takes the permissions of its own role
+  -json            one JSON document instead of lines
+  -policy          print the CAM policy of the execution role, and do nothing else
+  -survey          find out what COS does where its documents are silent; writes some objects
+  -yes             with -survey: yes, write them
+  -timeout 30s     for everything together
+
+The variables are the function's own, and TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY and
+TENCENTCLOUD_SESSIONTOKEN. Exit status: 0 all well (warnings allowed), 1 something failed, 2 usage.
+`
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// world is what the doctor has from outside; tests have another.
+type world struct {
+	environ   []string // NAME=value
+	transport http.RoundTripper
+	now       func() time.Time
+	pause     func(context.Context, time.Duration)
+	out, err  io.Writer
+}
+
+// options are what the command line says.
+type options struct {
+	media   []target
+	url     *url.URL // nil: the deployed function is not asked
+	role    bool
+	json    bool
+	policy  bool
+	survey  bool
+	yes     bool
+	timeout time.Duration
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	status := run(ctx, os.Args[1:], world{
+		environ: os.Environ(), transport: store.NewTransport(), now: time.Now, pause: pause,
+		out: os.Stdout, err: os.Stderr,
+	})
+	stop()
+	os.Exit(status)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// run does what the command line asks for, and gives the exit status.
+func run(ctx context.Context, args []string, w world) int {
+	o, err := parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(w.out, usage)
+		return exitOK
+	}
+	if err != nil {
+		fmt.Fprintf(w.err, "doctor: %v\n\n%s", err, usage)
+		return exitUsage
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.timeout)
+	defer cancel()
+	d := newDoctor(o, w)
+	switch {
+	case o.policy:
+		return d.printPolicy()
+	case o.survey && !o.yes:
+		fmt.Fprintf(w.err, "doctor: -survey writes some objects under %s, about 90 requests in all, and removes them; say -yes to that\n", d.probePrefix())
+		return exitUsage
+	}
+	d.examine(ctx)
+	if o.survey {
+		d.survey(ctx)
+	}
+	return d.print()
+}
+
+// parse reads the command line. Its errors show no value of -url, which may hold a token.
+func parse(args []string) (options, error) {
+	var o options
+	var media, address string
+	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.StringVar(&media, "media", "", "")
+	flags.StringVar(&address, "url", "", "")
+	flags.BoolVar(&o.role, "role", false, "")
+	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.policy, "policy", false, "")
+	flags.BoolVar(&o.survey, "survey", false, "")
+	flags.BoolVar(&o.yes, "yes", false, "")
+	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "")
+	err := flags.Parse(args)
+	switch {
+	case err != nil:
+		return o, err
+	case flags.NArg() > 0:
+		return o, errors.New("there is an argument too many; options begin with -")
+	case o.timeout <= 0:
+		return o, errors.New("-timeout must be more than 0, such as 30s")
+	case o.role && address == "":
+		return o, errors.New("-role asks the deployed function: give its -url")
+	case o.policy && o.survey:
+		return o, errors.New("-policy and -survey do not go together")
+	}
+	if address != "" {
+		if o.url, err = functionURL(address); err != nil {
+			return o, err
+		}
+	}
+	for _, name := range split(media) {
+		t, err := parseTarget(name)
+		if err != nil {
+			return o, fmt.Errorf("-media: %w", err)
+		}
+		o.media = append(o.media, t)
+	}
+	return o, nil
+}
+
+// split reads a comma-separated list; empty parts are passed over.
+func split(list string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}
+
+// functionURL reads -url. The token is dropped: it comes from CALLBACK_TOKEN.
+func functionURL(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return nil, errors.New("-url must be the address of the function, such as https://1250000000-abcdefghij.ap-guangzhou.tencentscf.com/")
+	}
+	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		return nil, errors.New("-url must begin with https://: over http:// anybody on the way could read the token")
+	}
+	u.RawQuery, u.Fragment = "", ""
+	if u.Path == "" {
+		u.Path = "/"
+	}
+	return u, nil
+}
+
+// isLoopback tells the names and addresses that stay on this machine.
+func isLoopback(host string) bool {
+	host = strings.ToLower(host)
+	return host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1"
+}
+
+// A target is a bucket whose objects are tagged.
+type target struct {
+	bucket string
+	region string // "": that of the records
+	prefix string // what the objects' keys begin with
+}
+
+// parseTarget reads <bucket>[@<region>][/<prefix>].
+func parseTarget(s string) (target, error) {
+	var t target
+	s, t.prefix, _ = strings.Cut(s, "/")
+	t.bucket, t.region, _ = strings.Cut(s, "@")
+	if err := store.CheckBucket(t.bucket); err != nil {
+		return t, err
+	}
+	if t.region != "" {
+		if err := store.CheckRegion(t.region); err != nil {
+			return t, err
+		}
+	}
+	if err := store.CheckKey(t.prefix + "x"); err != nil {
+		return t, err
+	}
+	return t, nil
+}

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+// readPolicy parses what -policy prints, strictly.
+func (c *clinic) readPolicy(args ...string) policy {
+	c.t.Helper()
+	c.run(append(args, "-policy")...)
+	if c.status != exitOK || c.err != "" {
+		c.t.Fatalf("status %d: %s", c.status, c.err)
+	}
+	var p policy
+	d := json.NewDecoder(strings.NewReader(c.out))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil || d.More() {
+		c.t.Fatalf("not one JSON document: %v\n%s", err, c.out)
+	}
+	return p
+}
+
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env = map[string]string{"RECORD_BUCKET": recordBucket, "RECORD_REGION": region} // it needs no more
+	records := statement{"allow", []string{"name/cos:PutObject", "name/cos:GetObject"}, []string{"qcs::cos:ap-guangzhou:uid/1250000000:records-1250000000/ci/*"}}
+	if diff := cmp.Diff(policy{"2.0", []statement{records}}, c.readPolicy()); diff != "" {
+		t.Error(diff)
+	}
+	c.env["TAG_MD5"] = "true"
+	want := policy{"2.0", []statement{records, {
+		"allow", []string{"name/cos:HeadObject", "name/cos:GetObjectTagging", "name/cos:PutObjectTagging"},
+		[]string{"qcs::cos:ap-guangzhou:uid/1250000000:media-1250000000/*", "qcs::cos:ap-beijing:uid/1250000000:more-1250000000/output/*"},
+	}}}
+	if diff := cmp.Diff(want, c.readPolicy("-media", mediaBucket+",more-1250000000@ap-beijing/output/")); diff != "" {
+		t.Error(diff)
+	}
+	if c.run("-policy"); c.status != exitUsage || c.out != "" {
+		t.Errorf("without media buckets: status %d\n%s", c.status, c.out)
+	}
+	c.env["TAG_BUCKETS"] = mediaBucket
+	if p := c.readPolicy(); len(p.Statement) != 2 || len(p.Statement[1].Resource) != 1 {
+		t.Errorf("with TAG_BUCKETS: %+v", p)
+	}
+	c.env["RECORD_BUCKET"] = "Records"
+	if c.run("-policy"); c.status != exitFailed || c.out != "" || !strings.Contains(c.err, "RECORD_BUCKET") {
+		t.Errorf("wrong bucket: status %d\n%s%s", c.status, c.out, c.err)
+	}
+}
+
+// allows tells whether a policy lets a request through, as CAM would.
+func (p policy) allows(r coslocal.Request) bool {
+	resource := "qcs::cos:" + r.Region + ":uid/" + r.Bucket[strings.LastIndexByte(r.Bucket, '-')+1:] + ":" + r.Bucket + "/" + r.Key
+	return slices.ContainsFunc(p.Statement, func(s statement) bool {
+		return slices.Contains(s.Action, "name/cos:"+r.Action()) && slices.ContainsFunc(s.Resource, func(pattern string) bool {
+			return strings.HasPrefix(resource, strings.TrimSuffix(pattern, "*"))
+		})
+	})
+}
+
+// TestPolicyIsEnoughAndNoMore has the store do all that it can do with nothing but the
+// policy, and holds the policy against what was asked for.
+func TestPolicyIsEnoughAndNoMore(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	p := c.readPolicy("-media", mediaBucket)
+	c.cos.Deny(func(r coslocal.Request) bool { return !p.allows(r) })
+	c.storeEverything()
+	if err := c.cos.SetVersioning(recordBucket, "Enabled"); err != nil {
+		t.Fatal(err)
+	}
+	c.storeEverything()
+
+	asked := map[string]bool{}
+	for _, r := range c.cos.Requests() {
+		if r.Status == 403 {
+			t.Errorf("refused: %s %s/%s", r.Action(), r.Bucket, r.Key)
+		}
+		asked["name/cos:"+r.Action()+" "+r.Bucket] = true
+	}
+	granted := map[string]bool{}
+	for _, action := range recordActions {
+		granted[action+" "+recordBucket] = true
+	}
+	for _, action := range tagActions {
+		granted[action+" "+mediaBucket] = true
+	}
+	if diff := cmp.Diff(granted, asked); diff != "" {
+		t.Errorf("granted, and asked for:\n%s", diff)
+	}
+}
+
+// storeEverything has a store write a record in every way, keep a rejected body, and tag.
+func (c *clinic) storeEverything() {
+	c.t.Helper()
+	transport := store.NewTransport()
+	c.t.Cleanup(transport.CloseIdleConnections)
+	s, err := store.NewPool(transport).Open(store.Options{
+		Credentials: store.Credentials(credential), Endpoint: c.cos.Endpoint,
+		Bucket: recordBucket, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000",
+	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := c.cos.PutObject(mediaBucket, "output.mp4", coslocal.Object{Body: []byte("a video")}); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, state := range []string{"Running", "Success", "Success", "Running"} { // created, updated, duplicate, stale
+		callback, err := model.Decode([]byte(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":"j1","State":"` + state + `","Tag":"Transcode"}]}`))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		if _, _, err := s.PutRecord(c.t.Context(), callback.Records[0]); err != nil {
+			c.t.Error(err)
+		}
+	}
+	for range 2 {
+		if _, err := s.KeepRejected(c.t.Context(), []byte("no callback")); err != nil {
+			c.t.Error(err)
+		}
+		for _, key := range []string{"output.mp4", "missing.mp4"} {
+			output := model.Output{Object: model.Object{Bucket: mediaBucket, Region: region, Key: key}, MD5: "043221daee3f4e15ff13f42329f15eb1"}
+			if _, err := s.TagOutput(c.t.Context(), output, time.Time{}); err != nil {
+				c.t.Error(err)
+			}
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+const (
+	recordBucket = "records-1250000000"
+	mediaBucket  = "media-1250000000"
+	region       = "ap-guangzhou"
+	firstToken   = "first+token/of=the&callback"
+	secondToken  = "second-token-of-the-callback"
+)
+
+var credential = coslocal.Credential{
+	SecretID: "AKIDdoctor-secret-id", SecretKey: "doctor-secret-key", SessionToken: "doctor-session-token",
+}
+
+// clinic is a doctor with a patient: a local COS and an environment.
+type clinic struct {
+	t      *testing.T
+	cos    *coslocal.TestServer
+	env    map[string]string
+	now    func() time.Time
+	status int
+	out    string
+	err    string
+}
+
+func newClinic(t *testing.T, o coslocal.Options) *clinic {
+	t.Helper()
+	if o.Credentials == nil {
+		o.Credentials = []coslocal.Credential{credential}
+	}
+	c := &clinic{t: t, cos: coslocal.NewServer(t, o), now: time.Now}
+	for _, bucket := range []string{recordBucket, mediaBucket} {
+		if err := c.cos.CreateBucket(bucket, region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.env = map[string]string{
+		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "CALLBACK_TOKEN": firstToken + ", " + secondToken,
+		"TAG_MD5": "true", "COS_ENDPOINT": c.cos.Endpoint,
+		"TENCENTCLOUD_SECRETID": credential.SecretID, "TENCENTCLOUD_SECRETKEY": credential.SecretKey,
+		"TENCENTCLOUD_SESSIONTOKEN": credential.SessionToken,
+	}
+	return c
+}
+
+// run runs the doctor, and fails the test where a secret is in what it says.
+func (c *clinic) run(args ...string) *clinic {
+	c.t.Helper()
+	var environ []string
+	for name, value := range c.env {
+		environ = append(environ, name+"="+value)
+	}
+	transport := store.NewTransport()
+	c.t.Cleanup(transport.CloseIdleConnections)
+	var out, err bytes.Buffer
+	c.status = run(c.t.Context(), args, world{
+		environ: environ, transport: transport, now: c.now, pause: func(context.Context, time.Duration) {}, out: &out, err: &err,
+	})
+	c.out, c.err = out.String(), err.String()
+	for _, secret := range []string{firstToken, secondToken, "first%2Btoken", credential.SecretID, credential.SecretKey, credential.SessionToken, "doctor-secret"} {
+		if strings.Contains(c.out+c.err, secret) {
+			c.t.Errorf("the secret %q is in the output:\n%s%s", secret, c.out, c.err)
+		}
+	}
+	return c
+}
+
+// report runs the doctor with -json and gives the document.
+func (c *clinic) report(args ...string) report {
+	c.t.Helper()
+	c.run(append(args, "-json")...)
+	var r report
+	d := json.NewDecoder(strings.NewReader(c.out))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil || d.More() {
+		c.t.Fatalf("not one JSON document: %v\n%s%s", err, c.out, c.err)
+	}
+	if r.OK != (c.status == exitOK) {
+		c.t.Errorf("ok is %v, and the exit status %d", r.OK, c.status)
+	}
+	for _, check := range r.Checks {
+		if check.Detail == "" || (check.Verdict == failed || check.Verdict == warning) && check.Remedy == "" {
+			c.t.Errorf("%s does not say enough: %+v", check.Name, check)
+		}
+	}
+	return r
+}
+
+// find gives a check of the report.
+func (c *clinic) find(r report, name string) check {
+	c.t.Helper()
+	i := slices.IndexFunc(r.Checks, func(check check) bool { return check.Name == name })
+	if i < 0 {
+		c.t.Fatalf("there is no check %q in %+v", name, r.Checks)
+	}
+	return r.Checks[i]
+}
+
+// wants holds the verdicts that are not ok against the expected ones.
+func (c *clinic) wants(r report, want map[string]verdict) {
+	c.t.Helper()
+	for _, check := range r.Checks {
+		if expected := want[check.Name]; check.Verdict != expected && (check.Verdict != ok || expected != "") {
+			c.t.Errorf("%s is %s, want %s: %s", check.Name, check.Verdict, expected, check.Detail)
+		}
+		delete(want, check.Name)
+	}
+	for name := range want {
+		c.t.Errorf("there is no check %q", name)
+	}
+}
+
+// leavesNothing checks that what was written is gone.
+func (c *clinic) leavesNothing() {
+	c.t.Helper()
+	if keys := c.cos.Keys(recordBucket, ""); len(keys) > 0 {
+		c.t.Errorf("left over: %q", keys)
+	}
+}
+
+// serve starts a server that answers in the place of the function, or of a proxy.
+func serve(t *testing.T, handler http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(handler)
+	t.Cleanup(func() {
+		s.CloseClientConnections()
+		s.Close()
+	})
+	return s.URL
+}
+
+// denyAll refuses one action everywhere.
+func denyAll(action string) func(coslocal.Request) bool {
+	return func(r coslocal.Request) bool { return r.Action() == action }
+}
