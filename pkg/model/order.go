@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"slices"
 	"time"
 )
@@ -26,7 +27,42 @@ func Compare(a, b []byte) int {
 	if bytes.Equal(a, b) {
 		return 0
 	}
-	return cmp.Or(ageOf(a).compare(ageOf(b)), bytes.Compare(a, b))
+	return cmp.Or(headOf(a).age().compare(headOf(b).age()), bytes.Compare(a, b))
+}
+
+// Newer tells whether stored is a record, of the same job as ours, and newer.
+func Newer(stored, ours []byte) bool {
+	a, b := headOf(stored), headOf(ours)
+	return a.isRecord() && a.Kind == b.Kind && a.ID == b.ID && Compare(stored, ours) > 0
+}
+
+// head is as much of an encoded record as the order looks at. It leaves out what is
+// long: the largest record has 25 MB, and two are compared in 128 MB.
+type head struct {
+	Version                          int
+	Kind                             Kind
+	ID                               string
+	State                            string
+	EndTime, StartTime, CreationTime string
+	Detail                           *struct{}
+}
+
+// headOf reads the head of an encoded record; of anything else it gives one that is none.
+func headOf(encoded []byte) head {
+	var h head
+	if json.Unmarshal(encoded, &h) != nil {
+		return head{}
+	}
+	return h
+}
+
+func (r *Record) head() head {
+	return head{r.Version, r.Kind, r.ID, r.State, r.EndTime, r.StartTime, r.CreationTime, &struct{}{}}
+}
+
+func (h head) isRecord() bool {
+	known := h.Kind == KindJob || h.Kind == KindWorkflow || h.Kind == KindReview
+	return h.Version == Version && known && validID.MatchString(h.ID) && h.State != "" && h.Detail != nil
 }
 
 // age is what the order looks at, but for the bytes.
@@ -35,17 +71,13 @@ type age struct {
 	time                    time.Time
 }
 
-func ageOf(encoded []byte) age {
-	r, err := ParseRecord(encoded)
-	if err != nil {
-		return age{}
+func (h head) age() age {
+	a := age{record: h.isRecord()}
+	if !a.record {
+		return a
 	}
-	return r.age()
-}
-
-func (r *Record) age() age {
-	a := age{record: true, terminal: terminal(r.State)}
-	for _, s := range []string{r.EndTime, r.StartTime, r.CreationTime} {
+	a.terminal = terminal(h.State)
+	for _, s := range []string{h.EndTime, h.StartTime, h.CreationTime} {
 		if a.time, a.timed = instant(s); a.timed {
 			break
 		}
@@ -102,7 +134,7 @@ func newest(records []*Record) ([]*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cmp.Or(r.age().compare(kept[i].age()), bytes.Compare(now, old)) > 0 {
+		if cmp.Or(r.head().age().compare(kept[i].head().age()), bytes.Compare(now, old)) > 0 {
 			kept[i], old = r, now
 		}
 		encoded[k] = old

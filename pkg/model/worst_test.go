@@ -74,7 +74,7 @@ func worstBodies(size, most int) map[string]func() string {
 		"json_cut":               all(job+`"a":"`, `x`, ``),
 		"json_jobs":              each(`{"JobsDetail":[`, `{"JobId":"j%d"},`, `{"JobId":"j"}]}`),
 		"json_jobs_of_one_id":    all(`{"JobsDetail":[`+strings.Repeat(`{"JobId":"j"},`, 998)+`{"JobId":"j","a":"`, `x`, `"},{"JobId":"j"}]}`),
-		"json_big_job_first":     all(`{"JobsDetail":[{"JobId":"j","a":"`, `x`, `"}`+strings.Repeat(`,{"JobId":"j"}`, 999)+`]}`),
+		"json_big_job_first":     all(`{"JobsDetail":[{"JobId":"j","Message":"`, `x`, `"}`+strings.Repeat(`,{"JobId":"j"}`, 999)+`]}`),
 		"json_long_event":        all(`{"JobsDetail":[`+strings.Repeat(`{"JobId":"j"},`, 998)+`{"JobId":"j"}],"EventName":"`, `x`, `"}`),
 		"json_review":            all(`{"code":0,"data":{"trace_id":"s","url":"`, `x`, `"}}`),
 		"json_not_utf8":          all(job+`"a":"`, `x`, "\xff\"}}"),
