@@ -35,6 +35,7 @@ type Error struct {
 	Err    error  // the cause
 	kind   error
 	remedy string
+	absent bool // COS says that there is no such object or bucket
 }
 
 func (e *Error) Error() string {
@@ -48,12 +49,9 @@ func (e *Error) Error() string {
 // Unwrap gives the kind of the error and its cause.
 func (e *Error) Unwrap() []error { return []error{e.kind, e.Err} }
 
-// retryable tells whether the next try of the same request may go better: on 500, 502,
-// 503, 504 and 429, and where no answer came.
+// retryable tells whether the next try may go better: on 500, 502, 503, 504 and 429,
+// where no answer of COS came, and where another instance was faster.
 func retryable(err error) bool {
-	if errors.Is(err, errContended) {
-		return true
-	}
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		return false
@@ -85,16 +83,16 @@ func explain(op operation, bucket, key string, err error) error {
 	if !ok {
 		return e
 	}
-	e.Status, e.Code = response.Response.StatusCode, response.Code
-	e.Err = fmt.Errorf("%d %s (request id %.80q)", e.Status, e.Code, response.Response.Header.Get("x-cos-request-id"))
-	if len(e.Code) > 80 {
-		e.Code = e.Code[:80]
-	}
+	e.Status, e.Code = response.Response.StatusCode, fmt.Sprintf("%.80s", response.Code)
+	e.Err = fmt.Errorf("%d %s (request id %.80q)", e.Status, e.Code, response.Response.Header.Get(requestID))
+	// The answer to a HEAD has no code, so that a missing bucket and a missing key look alike.
+	e.absent = e.Status == http.StatusNotFound && (e.Code == "NoSuchKey" || e.Code == "NoSuchBucket" || op == headObject)
 	switch {
 	case retryable(e):
 	case e.Status >= 500 || e.Status == http.StatusConflict:
-	case e.Code == "RequestTimeout" || e.Code == "UserNetworkTooSlow" || e.Code == "BadDigest" || e.Code == "IncompleteBody":
-		// broken on the way: the client may send it again
+	case e.Status == http.StatusRequestTimeout || e.Code == "RequestTimeout" || e.Code == "UserNetworkTooSlow" ||
+		e.Code == "BadDigest" || e.Code == "IncompleteBody" || e.Code == "RequestTimeTooSkewed":
+		// broken on the way, or the clock of an instance that was frozen: the client may send it again
 	case e.Code == "NoSuchBucket":
 		e.misconfigured("there is no such bucket in that region: check RECORD_BUCKET and RECORD_REGION")
 	case e.Code == "AccessDenied" || e.Code == "AccessForbidden" || e.Status == http.StatusForbidden && e.Code == "":

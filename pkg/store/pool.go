@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,6 +19,9 @@ import (
 
 // DefaultEndpoint is COS's public endpoint, with {bucket} and {region} to be filled in.
 const DefaultEndpoint = "https://{bucket}.cos.{region}.myqcloud.com"
+
+// mostClients is how many buckets' clients a Pool keeps.
+const mostClients = 128
 
 // A Pool holds what invocations share: connections, and a client for each bucket.
 type Pool struct {
@@ -59,6 +64,7 @@ func NewTransport() *http.Transport {
 			}
 			return dialer.DialContext(ctx, network, addr)
 		},
+		DisableCompression:  true, // an object is compared as it is stored
 		MaxIdleConns:        256,
 		MaxIdleConnsPerHost: 64,
 		IdleConnTimeout:     60 * time.Second,
@@ -134,6 +140,9 @@ func (p *Pool) client(endpoint, bucket, region string) (*bucketClient, error) {
 	key := base.String()
 	c := p.clients[key]
 	if c == nil {
+		if len(p.clients) >= mostClients { // a callback may name any bucket of the account, there or not
+			maps.DeleteFunc(p.clients, func(_ string, c *bucketClient) bool { return !c.versioned.Load() })
+		}
 		c = &bucketClient{bucket: bucket, Client: cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: signer{p.transport}})}
 		c.Conf.RetryOpt.Count = 1 // retries are ours: the SDK's come in a burst and outlive their context
 		c.Conf.EnableCRC = false  // it fails a PUT that was done and whose answer lacks the checksum; Content-MD5 guards ours
@@ -152,15 +161,15 @@ func BucketURL(endpoint, bucket, region string) (*url.URL, error) {
 		return nil, err
 	}
 	u, err := url.Parse(strings.NewReplacer("{bucket}", bucket, "{region}", region).Replace(endpoint))
-	switch {
+	switch { // none of the errors shows the endpoint: it may hold a password
 	case err != nil:
-		return nil, fmt.Errorf("endpoint %.200q is not a URL", endpoint)
+		return nil, errors.New("the endpoint is not a URL")
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, fmt.Errorf("endpoint %.200q must begin with https:// or http://", endpoint)
+		return nil, errors.New("the endpoint must begin with https:// or http://")
 	case !strings.HasPrefix(u.Hostname(), bucket+"."):
-		return nil, fmt.Errorf("endpoint %.200q must have {bucket} as the first part of its host", endpoint)
+		return nil, errors.New("the endpoint must have {bucket} as the first part of its host")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return nil, fmt.Errorf("endpoint %.200q must be a scheme, a host and a port, nothing else", endpoint)
+		return nil, errors.New("the endpoint must be a scheme, a host and a port, nothing else")
 	}
 	return &url.URL{Scheme: u.Scheme, Host: u.Host}, nil
 }

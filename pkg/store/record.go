@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/sha256"
@@ -56,7 +57,7 @@ func (s *Store) PutRecord(ctx context.Context, r *model.Record) (Outcome, string
 			return Created, key, nil
 		}
 	}
-	w := &write{store: s, record: r, key: key, ours: ours}
+	w := &write{store: s, key: key, ours: ours}
 	outcome, err := retry(ctx, s, func() (Outcome, error) { return w.settle(ctx) })
 	if err != nil {
 		return "", "", err
@@ -66,11 +67,11 @@ func (s *Store) PutRecord(ctx context.Context, r *model.Record) (Outcome, string
 
 // write is the replacing of a record that may be there.
 type write struct {
-	store  *Store
-	record *model.Record
-	key    string
-	ours   []byte
-	done   Outcome // what our own write did, if there was one
+	store *Store
+	key   string
+	ours  []byte
+	wrote Outcome // what our own write did or, if its answer was lost, may have done
+	sure  bool    // that it did
 }
 
 // settle reads what is stored, and if that is older than ours, writes ours and reads
@@ -84,38 +85,29 @@ func (w *write) settle(ctx context.Context) (Outcome, error) {
 		}
 		switch {
 		case bytes.Equal(theirs, w.ours):
-			return w.outcome(Duplicate), nil
-		case w.isNewer(theirs):
-			return w.outcome(Stale), nil
+			return cmp.Or(w.wrote, Duplicate), nil
+		case model.Newer(theirs, w.ours):
+			if w.sure {
+				return w.wrote, nil
+			}
+			return Stale, nil
 		case !first:
 			return "", w.store.contended(w.key)
 		}
 		if err := w.put(ctx, theirs); err != nil {
 			return "", err
 		}
-		if w.done == Created && !w.store.records.versioned.Load() {
+		w.sure = true
+		if w.wrote == Created && !w.store.records.versioned.Load() {
 			return Created, nil
 		}
 	}
 }
 
-func (w *write) outcome(otherwise Outcome) Outcome {
-	if w.done != "" {
-		return w.done
-	}
-	return otherwise
-}
-
-// isNewer tells whether what is stored is a record of the same job, newer than ours.
-func (w *write) isNewer(theirs []byte) bool {
-	r, err := model.ParseRecord(theirs)
-	return err == nil && r.Kind == w.record.Kind && r.ID == w.record.ID && model.Compare(theirs, w.ours) > 0
-}
-
 // put writes ours over theirs, or, where there is none, create-only.
 func (w *write) put(ctx context.Context, theirs []byte) error {
 	if theirs != nil {
-		w.done = Updated // even if the answer gets lost
+		w.wrote = Updated
 		_, err := w.store.put(ctx, w.key, jsonType, w.ours, false)
 		return err
 	}
@@ -124,7 +116,7 @@ func (w *write) put(ctx context.Context, theirs []byte) error {
 		err = w.store.contended(w.key)
 	}
 	if created {
-		w.done = Created
+		w.wrote = Created
 	}
 	return err
 }
@@ -141,18 +133,34 @@ func (s *Store) KeepRejected(ctx context.Context, body []byte) (string, error) {
 	if err := CheckKey(key); err != nil {
 		return "", fmt.Errorf("%w: RECORD_PREFIX: %w", ErrMisconfigured, err)
 	}
-	_, err := retry(ctx, s, func() (bool, error) {
-		if s.records.versioned.Load() {
-			if _, err := s.head(ctx, s.records, key); !isMissing(err) {
-				return false, err
-			}
-		}
-		return s.create(ctx, key, "application/octet-stream", body)
-	})
+	_, err := retry(ctx, s, func() (bool, error) { return s.keep(ctx, key, body) })
 	if err != nil {
 		return "", err
 	}
 	return key, nil
+}
+
+// keep writes an object unless the key exists, and makes sure that it does: 409 is the
+// status of other conflicts too.
+func (s *Store) keep(ctx context.Context, key string, body []byte) (kept bool, err error) {
+	if s.records.versioned.Load() {
+		if kept, err = s.exists(ctx, key); kept || err != nil {
+			return kept, err
+		}
+	}
+	if kept, err = s.create(ctx, key, "application/octet-stream", body); kept || err != nil {
+		return kept, err
+	}
+	if kept, err = s.exists(ctx, key); err == nil && !kept {
+		err = s.contended(key)
+	}
+	return kept, err
+}
+
+// exists reads a byte, which takes no other permission than reading records does.
+func (s *Store) exists(ctx context.Context, key string) (bool, error) {
+	first, err := s.get(ctx, key, 1)
+	return first != nil, err
 }
 
 const jsonType = "application/json"
@@ -177,7 +185,7 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 		// https://cloud.tencent.com/document/product/436/7749
 		header.XOptionHeader = &http.Header{"x-cos-forbid-overwrite": {"true"}}
 	}
-	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
+	response, err := s.try(ctx, putObject, func(ctx context.Context) (*cos.Response, error) {
 		return s.records.Object.Put(ctx, key, bytes.NewReader(body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
 	})
 	if err != nil {
@@ -192,15 +200,15 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 
 // get reads an object, at most that many bytes of it; nil where there is none.
 func (s *Store) get(ctx context.Context, key string, most int) ([]byte, error) {
-	var body []byte
-	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
+	var body bytes.Buffer
+	response, err := s.try(ctx, getObject, func(ctx context.Context) (*cos.Response, error) {
 		response, err := s.records.Object.Get(ctx, key, nil)
 		if err != nil {
 			return response, err
 		}
 		defer response.Body.Close()
-		body, err = io.ReadAll(io.LimitReader(response.Body, int64(most)))
-		if err != nil {
+		body.Grow(max(0, min(int(response.ContentLength), most)) + bytes.MinRead) // a record may be large, and memory short
+		if _, err := body.ReadFrom(io.LimitReader(response.Body, int64(most))); err != nil {
 			return nil, err
 		}
 		return response, nil
@@ -211,5 +219,5 @@ func (s *Store) get(ctx context.Context, key string, most int) ([]byte, error) {
 	if err != nil {
 		return nil, explain(getObject, s.Bucket, key, err)
 	}
-	return body, nil
+	return body.Bytes(), nil
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -13,6 +14,17 @@ import (
 // to COS that takes longer is stalled.
 const longestTry = 5 * time.Second
 
+// requestID is in every answer of COS.
+// https://cloud.tencent.com/document/product/436/7729
+const requestID = "x-cos-request-id"
+
+// fromCOS tells whether a success is COS's own, and not that of a proxy or a portal on
+// the way. An ETag will do for an object, as not everything that speaks COS has request
+// ids. A tag set shows in what it is; the writing of one, by reading it again.
+func fromCOS(op operation, r *cos.Response) bool {
+	return op == getTags || r.Header.Get(requestID) != "" || r.Header.Get("ETag") != ""
+}
+
 // exponential is the usual wait between tries: 100 milliseconds, doubled each time, half
 // of it left to chance, so that instances that failed together do not return together.
 func exponential() backoff.BackOff {
@@ -21,13 +33,16 @@ func exponential() backoff.BackOff {
 	return b
 }
 
-// retry runs op until it succeeds, fails for good, or ctx ends. Its error is op's last,
-// not that of the context.
+// retry runs op until it succeeds, fails for good, or ctx ends. Its error is op's last;
+// one that says no more than that the time was up does not take the place of another.
 func retry[T any](ctx context.Context, s *Store, op func() (T, error)) (T, error) {
 	var last error
 	result, err := backoff.Retry(ctx, func() (T, error) {
 		result, err := op()
-		if last = err; err != nil && !retryable(err) {
+		if last == nil || !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled) {
+			last = err
+		}
+		if err != nil && !retryable(err) {
 			err = backoff.Permanent(err)
 		}
 		return result, err
@@ -40,7 +55,10 @@ func retry[T any](ctx context.Context, s *Store, op func() (T, error)) (T, error
 
 // try makes one request of an SDK call, signed, counted, and within a quarter of the
 // time left.
-func (s *Store) try(ctx context.Context, call func(context.Context) (*cos.Response, error)) (*cos.Response, error) {
+func (s *Store) try(ctx context.Context, op operation, call func(context.Context) (*cos.Response, error)) (*cos.Response, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	limit := longestTry
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/4)
@@ -53,6 +71,9 @@ func (s *Store) try(ctx context.Context, call func(context.Context) (*cos.Respon
 		// The connection may have died while the instance was frozen, and so may the
 		// others: the next try dials.
 		(&http.Client{Transport: s.pool.transport}).CloseIdleConnections()
+	}
+	if err == nil && !fromCOS(op, response) {
+		err = errUnreadable
 	}
 	return response, err
 }

@@ -130,18 +130,17 @@ func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ende
 }
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
-	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
+	response, err := s.try(ctx, headObject, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
 	if err != nil {
 		return nil, explain(headObject, c.bucket, key, err)
 	}
 	return response, nil
 }
 
-// isMissing tells the answer for an object that is not there. HEAD has no error code,
-// so that a missing bucket looks the same.
+// isMissing tells the answer for an object that is not there, or its bucket.
 func isMissing(err error) bool {
 	e, ok := errors.AsType[*Error](err)
-	return ok && e.Status == http.StatusNotFound && (e.Code == "" || e.Code == "NoSuchKey" || e.Code == "NoSuchBucket")
+	return ok && e.absent
 }
 
 // tagSet is a tag set that was read, or the error.
@@ -168,7 +167,7 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 
 func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.ObjectTaggingTag, error) {
 	var result *cos.ObjectGetTaggingResult
-	_, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
+	_, err := s.try(ctx, getTags, func(ctx context.Context) (response *cos.Response, err error) {
 		result, response, err = c.Object.GetTagging(ctx, key)
 		return response, err
 	})
@@ -187,7 +186,7 @@ func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.Ob
 // addTag puts the MD5 into a set that was read, and the set back. After a fault it
 // reads the set again: another may have written it in between.
 func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set tagSet) (TagOutcome, error) {
-	fresh := true
+	fresh, wrote := true, false
 	return retry(ctx, s, func() (TagOutcome, error) {
 		if !fresh {
 			set = s.readTags(ctx, c, o.Key)
@@ -198,12 +197,15 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 		}
 		merged, changed := withTag(set.tags, cos.ObjectTaggingTag{Key: s.TagKey, Value: o.MD5})
 		switch {
+		case !changed && wrote: // its answer was lost
+			return Tagged, nil
 		case !changed:
 			return Unchanged, nil
 		case len(merged) > mostTags:
 			return "", errTooManyTags
 		}
-		_, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
+		wrote = true
+		_, err := s.try(ctx, putTags, func(ctx context.Context) (*cos.Response, error) {
 			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
 		})
 		if err != nil {

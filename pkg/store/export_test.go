@@ -1,0 +1,11 @@
+package store
+
+// MostClients is how many buckets' clients a Pool keeps.
+const MostClients = mostClients
+
+// Clients is how many it has.
+func (p *Pool) Clients() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.clients)
+}

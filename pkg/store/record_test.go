@@ -1,0 +1,500 @@
+package store_test
+
+import (
+	"context"
+	"crypto/md5"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+func TestPutRecord(t *testing.T) {
+	t.Parallel()
+	other := second()
+	other.ID = "j2"
+	workflow := third()
+	workflow.Kind = model.KindWorkflow
+	stored := func(r *model.Record) []byte { return encode(t, r) }
+	tests := []struct {
+		name   string
+		stored []byte // nil: nothing
+		put    *model.Record
+		want   store.Outcome
+		after  *model.Record // what is stored then
+		steps  []string
+	}{
+		{"created", nil, first(), store.Created, first(), []string{putNew}},
+		{"duplicate", stored(second()), second(), store.Duplicate, second(), []string{putNew, get}},
+		{"stale", stored(third()), second(), store.Stale, third(), []string{putNew, get}},
+		{"stale_not_terminal", stored(second()), first(), store.Stale, second(), []string{putNew, get}},
+		{"updated", stored(first()), second(), store.Updated, second(), []string{putNew, get, put, get}},
+		{"updated_of_same_state", stored(second()), third(), store.Updated, third(), []string{putNew, get, put, get}},
+		{"unreadable", []byte("{"), first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"empty", []byte{}, first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"page", page, first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"of_another_version", []byte(`{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}}`), first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"of_another_id", stored(other), first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"of_another_kind", stored(workflow), first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"cut_off", stored(third())[:40], first(), store.Updated, first(), []string{putNew, get, put, get}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if test.stored != nil {
+				w.put(t, records, jobKey, coslocal.Object{Body: test.stored})
+			}
+			s := w.open(t, options())
+			outcome, key, err := s.PutRecord(background(t), test.put)
+			if err != nil || outcome != test.want || key != jobKey {
+				t.Errorf("PutRecord = %q, %q, %v; want %q, %q", outcome, key, err, test.want, jobKey)
+			}
+			w.wantObject(t, records, jobKey, encode(t, test.after))
+			w.wantSteps(t, test.steps...)
+			if got := s.Requests(); got != int64(len(test.steps)) {
+				t.Errorf("Requests = %d; want %d", got, len(test.steps))
+			}
+		})
+	}
+}
+
+// What is longer than any record of ours is none, and not read to its end.
+func TestPutRecordOverEndlessObject(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(t, records, jobKey, coslocal.Object{Body: encode(t, third())})
+	s, err := store.NewPool(&endlessOnce{wire: w.wire}).Open(options())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome, _, err := s.PutRecord(background(t), first()); outcome != store.Updated || err != nil {
+		t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
+	}
+	w.wantSteps(t, putNew, get, put, get)
+	w.wantObject(t, records, jobKey, encode(t, first()))
+}
+
+// endlessOnce answers the first GET with a body that begins as a record and never ends.
+type endlessOnce struct {
+	*wire
+	read bool
+}
+
+func (e *endlessOnce) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := e.wire.RoundTrip(r)
+	if r.Method == http.MethodGet && !e.read && err == nil {
+		e.read = true
+		response.Body = io.NopCloser(io.MultiReader(response.Body, zeros{r.Context()}))
+	}
+	return response, err
+}
+
+// zeros is a body that ends with its context.
+type zeros struct{ context.Context }
+
+func (z zeros) Read(b []byte) (int, error) {
+	clear(b)
+	return len(b), z.Err()
+}
+
+func TestRecordKeys(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		kind   model.Kind
+		prefix string
+		want   string
+	}{
+		{model.KindJob, "ci/", "ci/jobs/j1.json"},
+		{model.KindWorkflow, "a/b/", "a/b/workflows/j1.json"},
+		{model.KindReview, "", "reviews/j1.json"},
+	}
+	for _, test := range tests {
+		t.Run(test.want, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			r := first()
+			r.Kind = test.kind
+			o := options()
+			o.Prefix = test.prefix
+			if _, key, err := w.open(t, o).PutRecord(background(t), r); key != test.want || err != nil {
+				t.Errorf("PutRecord = %q, %v; want %q", key, err, test.want)
+			}
+			if diff := cmp.Diff([]string{test.want}, w.Keys(records, "")); diff != "" {
+				t.Errorf("keys (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestOddPrefixSendsNothing(t *testing.T) {
+	t.Parallel()
+	for _, prefix := range []string{"/", "../", "a//", "./", "a/../", "\x00", strings.Repeat("x", 850)} {
+		w := newWorld(t)
+		o := options()
+		o.Prefix = prefix
+		s := w.open(t, o)
+		if _, _, err := s.PutRecord(background(t), first()); !errors.Is(err, store.ErrMisconfigured) {
+			t.Errorf("PutRecord with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
+		}
+		if _, err := s.KeepRejected(background(t), page); !errors.Is(err, store.ErrMisconfigured) {
+			t.Errorf("KeepRejected with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
+		}
+		w.wantSteps(t)
+	}
+}
+
+// The headers that carry the guarantees, as they are on the wire.
+func TestRecordOnTheWire(t *testing.T) {
+	t.Parallel()
+	credential := coslocal.Credential{SecretID: "AKIDexample", SecretKey: "key", SessionToken: "session-token"}
+	server := coslocal.NewServer(t, coslocal.Options{Credentials: []coslocal.Credential{credential}}, records)
+	if err := server.PutObject(records, jobKey, coslocal.Object{Body: encode(t, first())}); err != nil {
+		t.Fatal(err)
+	}
+	transport := store.NewTransport()
+	t.Cleanup(transport.CloseIdleConnections)
+	o := options()
+	o.Endpoint = server.Endpoint
+	o.Credentials = store.Credentials{SecretID: credential.SecretID, SecretKey: credential.SecretKey, SessionToken: credential.SessionToken}
+	s, err := store.NewPool(transport).Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if outcome, _, err := s.PutRecord(background(t), second()); outcome != store.Updated || err != nil {
+		t.Fatalf("PutRecord = %q, %v; want updated", outcome, err)
+	}
+	type request struct {
+		Method, Host, Key, Query          string
+		ForbidOverwrite, MD5, Type, Token string
+		Length                            int64
+		SignsHost, SignsToken, SignsMD5   bool
+		SignsForbidOverwrite, Retry, Gzip bool
+	}
+	var got []request
+	for _, r := range server.Requests() {
+		_, list, _ := strings.Cut(r.Header.Get("Authorization"), "q-header-list=")
+		list, _, _ = strings.Cut(list, "&")
+		signed := strings.Split(list, ";")
+		got = append(got, request{
+			r.Method, strings.Split(r.Host, ":")[0], r.Key, r.Query.Encode(),
+			r.Header.Get("x-cos-forbid-overwrite"), r.Header.Get("Content-MD5"), r.Header.Get("Content-Type"), r.Header.Get("x-cos-security-token"),
+			r.ContentLength,
+			slices.Contains(signed, "host"), slices.Contains(signed, "x-cos-security-token"), slices.Contains(signed, "content-md5"),
+			slices.Contains(signed, "x-cos-forbid-overwrite"), r.Header.Get("X-Cos-Sdk-Retry") != "", r.Header.Get("Accept-Encoding") != "",
+		})
+	}
+	body := encode(t, second())
+	sum := md5.Sum(body)
+	host := records + ".cos." + region + ".localhost"
+	write := request{
+		Method: "PUT", Host: host, Key: jobKey, MD5: base64.StdEncoding.EncodeToString(sum[:]), Type: "application/json", Token: "session-token",
+		Length: int64(len(body)), SignsHost: true, SignsToken: true, SignsMD5: true,
+	}
+	create := write
+	create.ForbidOverwrite, create.SignsForbidOverwrite = "true", true
+	read := request{Method: "GET", Host: host, Key: jobKey, Token: "session-token", SignsHost: true, SignsToken: true}
+	if diff := cmp.Diff([]request{create, read, write, read}, got); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+	stored, _ := server.Object(records, jobKey)
+	if got := stored.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("stored Content-Type = %q", got)
+	}
+}
+
+// What other instances do between our requests.
+func TestPutRecordBesideOthers(t *testing.T) {
+	t.Parallel()
+	reset := coslocal.Fault{Match: at(put), Nth: 1, Reset: true}
+	lost := coslocal.Fault{Match: at(put), Nth: 1, Reset: true, AfterWork: true}
+	tests := []struct {
+		name   string
+		stored *model.Record
+		put    *model.Record
+		step   string // before which the other instance writes
+		nth    int64
+		writes *model.Record // nil: deletes
+		fault  coslocal.Fault
+		want   store.Outcome
+		after  *model.Record
+		steps  []string
+	}{
+		{"newer_before_read", first(), second(), get, 1, third(), coslocal.Fault{}, store.Stale, third(), []string{putNew, get}},
+		{"same_before_read", first(), second(), get, 1, second(), coslocal.Fault{}, store.Duplicate, second(), []string{putNew, get}},
+		{"deleted_before_read", first(), second(), get, 1, nil, coslocal.Fault{}, store.Created, second(), []string{putNew, get, putNew}},
+		// The window that only a compare-and-swap could close, see the package comment.
+		{"newer_between_read_and_write", first(), second(), put, 1, third(), coslocal.Fault{}, store.Updated, second(), []string{putNew, get, put, get}},
+		{"newer_before_read_back", first(), second(), get, 2, third(), coslocal.Fault{}, store.Updated, third(), []string{putNew, get, put, get}},
+		{"older_before_read_back", first(), second(), get, 2, first(), coslocal.Fault{}, store.Updated, second(), []string{putNew, get, put, get, get, put, get}},
+		{"deleted_before_read_back", first(), second(), get, 2, nil, coslocal.Fault{}, store.Created, second(), []string{putNew, get, put, get, get, putNew}},
+		{"newer_after_failed_write", first(), second(), get, 2, third(), reset, store.Stale, third(), []string{putNew, get, put, get}},
+		{"same_after_failed_write", first(), second(), get, 2, second(), reset, store.Updated, second(), []string{putNew, get, put, get}},
+		{"older_after_failed_write", first(), third(), get, 2, second(), reset, store.Updated, third(), []string{putNew, get, put, get, put, get}},
+		{"newer_after_lost_write", first(), second(), get, 2, third(), lost, store.Stale, third(), []string{putNew, get, put, get}},
+		{"older_after_lost_write", first(), third(), get, 2, second(), lost, store.Updated, third(), []string{putNew, get, put, get, put, get}},
+		{"newer_after_failed_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Status: 503}, store.Stale, third(), []string{putNew, putNew, get}},
+		{"older_after_failed_create", nil, second(), putNew, 2, first(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true}, store.Updated, second(), []string{putNew, putNew, get, put, get}},
+		{"newer_after_lost_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true, AfterWork: true}, store.Stale, third(), []string{putNew, putNew, get}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if test.stored != nil {
+				w.put(t, records, jobKey, coslocal.Object{Body: encode(t, test.stored)})
+			}
+			w.before(test.step, test.nth, func() {
+				if test.writes == nil {
+					if err := w.DeleteObject(records, jobKey); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				w.put(t, records, jobKey, coslocal.Object{Body: encode(t, test.writes)})
+			})
+			w.Inject(test.fault)
+			outcome, _, err := w.open(t, options()).PutRecord(background(t), test.put)
+			if outcome != test.want || err != nil {
+				t.Errorf("PutRecord = %q, %v; want %q", outcome, err, test.want)
+			}
+			w.wantObject(t, records, jobKey, encode(t, test.after))
+			w.wantSteps(t, test.steps...)
+			w.wantSafe(t)
+		})
+	}
+}
+
+// The same record from many instances at once: one has created it.
+func TestPutRecordAtOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const instances = 8
+	outcomes := make([]store.Outcome, instances)
+	var all sync.WaitGroup
+	for i := range instances {
+		s, err := store.NewPool(w.wire).Open(options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Go(func() {
+			outcome, _, err := s.PutRecord(background(t), second())
+			if err != nil {
+				t.Error(err)
+			}
+			outcomes[i] = outcome
+		})
+	}
+	all.Wait()
+	slices.Sort(outcomes)
+	want := append([]store.Outcome{store.Created}, slices.Repeat([]store.Outcome{store.Duplicate}, instances-1)...)
+	if diff := cmp.Diff(want, outcomes); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+}
+
+func TestVersionedBucket(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"Enabled", "Suspended"} {
+		t.Run(status, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			if err := w.SetVersioning(records, status); err != nil {
+				t.Fatal(err)
+			}
+			warned := 0
+			o := options()
+			o.Warn = func(string) { warned++ }
+			other := first()
+			other.ID = "j2"
+			otherKey := "ci/jobs/j2.json"
+			w.put(t, records, otherKey, coslocal.Object{Body: page})
+			puts := []struct {
+				name  string
+				put   *model.Record
+				want  store.Outcome
+				steps []string
+			}{
+				{"first", first(), store.Created, []string{putNew}}, // nothing has shown the versioning yet
+				{"updated", third(), store.Updated, []string{get, put, get}},
+				{"stale", second(), store.Stale, []string{get}},
+				{"duplicate", third(), store.Duplicate, []string{get}},
+				{"unreadable", other, store.Updated, []string{get, put, get}},
+			}
+			for _, p := range puts {
+				w.ResetRequests()
+				outcome, _, err := w.open(t, o).PutRecord(background(t), p.put)
+				if outcome != p.want || err != nil {
+					t.Errorf("%s: PutRecord = %q, %v; want %q", p.name, outcome, err, p.want)
+				}
+				w.wantSteps(t, p.steps...)
+			}
+			w.wantObject(t, records, jobKey, encode(t, third()))
+			if warned != 1 {
+				t.Errorf("warned %d times; want once", warned)
+			}
+			if err := w.DeleteObject(records, jobKey); err != nil {
+				t.Fatal(err)
+			}
+			w.ResetRequests()
+			if outcome, _, err := w.open(t, o).PutRecord(background(t), second()); outcome != store.Created || err != nil {
+				t.Errorf("PutRecord = %q, %v; want created", outcome, err)
+			}
+			w.wantSteps(t, get, putNew, get)
+		})
+	}
+}
+
+// Create-only does nothing in a versioned bucket, so that another instance's record is
+// replaced by ours unnoticed, or ours by theirs: only reading back tells.
+func TestVersionedBucketReadsBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.SetVersioning(records, "Enabled"); err != nil {
+		t.Fatal(err)
+	}
+	s := w.open(t, options())
+	if _, err := s.KeepRejected(background(t), page); err != nil { // shows the versioning
+		t.Fatal(err)
+	}
+	w.ResetRequests()
+	w.before(get, 2, func() { w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())}) })
+	if outcome, _, err := s.PutRecord(background(t), second()); outcome != store.Updated || err != nil {
+		t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
+	}
+	w.wantObject(t, records, jobKey, encode(t, second()))
+	w.wantSteps(t, get, putNew, get, get, put, get)
+}
+
+// A pool that met very many buckets still knows which have versions.
+func TestVersionedBucketIsRemembered(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	if err := w.SetVersioning(records, "Enabled"); err != nil {
+		t.Fatal(err)
+	}
+	s := w.open(t, options())
+	if _, _, err := s.PutRecord(background(t), first()); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 300 {
+		out := output()
+		out.Bucket = strings.Repeat("x", i%40+1) + string(rune('a'+i/40)) + "-" + appID
+		if _, err := s.TagOutput(background(t), out, ended); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.pool.Clients(); n > store.MostClients+1 {
+		t.Errorf("the pool has %d clients; want about %d at most", n, store.MostClients)
+	}
+	w.ResetRequests()
+	if _, _, err := w.open(t, options()).PutRecord(background(t), first()); err != nil {
+		t.Fatal(err)
+	}
+	w.wantSteps(t, get)
+}
+
+// An answer without a checksum is as good: Content-MD5 has guarded the body.
+func TestPutRecordWithoutChecksum(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Inject(coslocal.Fault{Header: http.Header{"X-Cos-Hash-Crc64ecma": {}}})
+	if outcome, _, err := w.open(t, options()).PutRecord(background(t), first()); outcome != store.Created || err != nil {
+		t.Errorf("PutRecord = %q, %v; want created", outcome, err)
+	}
+	w.wantSteps(t, putNew)
+}
+
+func TestKeepRejected(t *testing.T) {
+	t.Parallel()
+	sum := sha256.Sum256(page)
+	key := "ci/rejected/" + hex.EncodeToString(sum[:])
+	empty := "ci/rejected/e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+	tests := []struct {
+		name      string
+		body      []byte
+		stored    bool
+		versioned bool
+		fault     coslocal.Fault
+		wantKey   string
+		steps     []string
+	}{
+		{"new", page, false, false, coslocal.Fault{}, key, []string{putNew}},
+		{"again", page, true, false, coslocal.Fault{}, key, []string{putNew, get}},
+		{"empty", nil, false, false, coslocal.Fault{}, empty, []string{putNew}},
+		{"empty_again", nil, true, false, coslocal.Fault{}, empty, []string{putNew, get}},
+		{"versioned", page, false, true, coslocal.Fault{}, key, []string{get, putNew}},
+		{"versioned_again", page, true, true, coslocal.Fault{}, key, []string{get}},
+		{"lost", page, false, false, coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true, AfterWork: true}, key, []string{putNew, putNew, get}},
+		{"other_conflict", page, false, false, coslocal.Fault{Match: at(putNew), Nth: 1, Status: http.StatusConflict, Code: "PathConflict"}, key, []string{putNew, get, putNew}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.open(t, options())
+			if test.versioned {
+				if err := w.SetVersioning(records, "Enabled"); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := s.PutRecord(background(t), first()); err != nil { // shows the versioning
+					t.Fatal(err)
+				}
+				w.ResetRequests()
+			}
+			if test.stored {
+				w.put(t, records, test.wantKey, coslocal.Object{Body: test.body})
+			}
+			w.Inject(test.fault)
+			got, err := s.KeepRejected(background(t), test.body)
+			if got != test.wantKey || err != nil {
+				t.Errorf("KeepRejected = %q, %v; want %q", got, err, test.wantKey)
+			}
+			w.wantSteps(t, test.steps...)
+			w.wantObject(t, records, test.wantKey, test.body)
+			if o, ok := w.Object(records, test.wantKey); !ok || o.Header.Get("Content-Type") != "application/octet-stream" {
+				t.Errorf("stored = %t, Content-Type %q", ok, o.Header.Get("Content-Type"))
+			}
+		})
+	}
+}
+
+// A 409 that stays, and is none of "exists": nothing is claimed to be stored.
+func TestConflictThatStays(t *testing.T) {
+	t.Parallel()
+	operations := map[string]func(context.Context, *store.Store) error{
+		"record": func(ctx context.Context, s *store.Store) error {
+			_, _, err := s.PutRecord(ctx, first())
+			return err
+		},
+		"rejected": func(ctx context.Context, s *store.Store) error {
+			_, err := s.KeepRejected(ctx, page)
+			return err
+		},
+	}
+	for name, do := range operations {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			w.Inject(coslocal.Fault{Match: at(putNew), Status: http.StatusConflict, Code: "PathConflict"})
+			w.before(putNew, 5, cancel)
+			if err := do(ctx, w.open(t, options())); !errors.Is(err, store.ErrUnavailable) {
+				t.Errorf("err = %v; want ErrUnavailable", err)
+			}
+		})
+	}
+}
