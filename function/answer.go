@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
@@ -36,14 +39,23 @@ func refuse(status int, code, message string) *answer {
 	return &answer{status: status, Error: &problem{Code: code, Message: cut(message, longText)}}
 }
 
+// bugReason is what is told of a bug outside of the log.
+const bugReason = "a bug in ci-callback; its stack is in the function's log"
+
+// isBug tells a panic from other errors.
+func isBug(err error) bool {
+	_, ok := errors.AsType[*store.PanicError](err)
+	return ok
+}
+
 // bug is the answer to an error that is ours. The log has the stack.
 func (c *call) bug(v any) *answer {
 	stack := debug.Stack()
 	if p, ok := v.(*store.PanicError); ok {
 		v, stack = p.Value, p.Stack
 	}
-	c.log.Error("bug", "error", cut(fmt.Sprint(v), longText), "stack", cut(string(stack), 6000))
-	return refuse(http.StatusInternalServerError, "internal", "a bug in ci-callback; its stack is in the function's log")
+	c.log.Error("bug", "error", legible(fmt.Sprint(v), 3*shortText), "stack", cut(string(stack), 6000))
+	return refuse(http.StatusInternalServerError, "internal", bugReason)
 }
 
 // encode gives the answer as the platform reads it.
@@ -80,12 +92,22 @@ func cut(s string, most int) string {
 	return s[:most] + "…"
 }
 
+// legible shortens a text for the log, and takes out of it what a terminal would obey.
+func legible(s string, most int) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, cut(s, most))
+}
+
 // requestID is SCF's id of the invocation, else the gateway's of the request.
 func (c *call) requestID(ctx context.Context) string {
 	if f, ok := functioncontext.FromContext(ctx); ok && f.RequestID != "" {
-		return cut(f.RequestID, shortText)
+		return legible(f.RequestID, shortText)
 	}
-	return cut(c.request.ID, shortText)
+	return legible(c.request.ID, shortText)
 }
 
 // logLine writes the one line of a callback. Its fields are on one level, since CLS
@@ -104,8 +126,8 @@ func (c *call) logLine(ctx context.Context, a *answer, took time.Duration) {
 		slog.String("requestId", c.requestID(ctx)),
 		slog.Int("status", a.status),
 		slog.Float64("durationMs", float64(took.Microseconds())/1000),
-		slog.String("method", cut(c.request.Method, shortText)),
-		slog.String("source", cut(c.request.SourceIP, shortText)),
+		slog.String("method", legible(c.request.Method, shortText)),
+		slog.String("source", legible(c.request.SourceIP, shortText)),
 		slog.Int("bodyBytes", c.size),
 	}
 	if c.store != nil {
@@ -115,7 +137,7 @@ func (c *call) logLine(ctx context.Context, a *answer, took time.Duration) {
 		fields = append(fields, slog.Bool("unauthenticated", true))
 	}
 	if a.Error != nil {
-		fields = append(fields, slog.String("code", a.Error.Code), slog.String("error", a.Error.Message))
+		fields = append(fields, slog.String("code", a.Error.Code), slog.String("error", legible(a.Error.Message, 2*longText)))
 	}
 	if a.Rejected != "" {
 		fields = append(fields, slog.String("rejected", a.Rejected))
@@ -143,7 +165,7 @@ func jobFields(results []result) []slog.Attr {
 		}
 	}
 	r := results[0]
-	fields := []slog.Attr{slog.String("job", r.ID), slog.String("kind", string(r.Kind)), slog.String("state", r.State), slog.String("outcome", or(string(r.Outcome), "failed"))}
+	fields := []slog.Attr{slog.String("job", r.ID), slog.String("kind", string(r.Kind)), slog.String("state", legible(r.State, shortText)), slog.String("outcome", or(string(r.Outcome), "failed"))}
 	if len(results) > 1 {
 		fields = []slog.Attr{slog.Int("jobs", len(results)), slog.Any("outcomes", outcomes), slog.Any("ids", ids)}
 	}
@@ -151,7 +173,7 @@ func jobFields(results []result) []slog.Attr {
 		fields = append(fields, slog.Any("tags", tags))
 	}
 	if reason != "" {
-		fields = append(fields, slog.String("tagReason", cut(reason, longText)))
+		fields = append(fields, slog.String("tagReason", legible(reason, longText)))
 	}
 	return fields
 }

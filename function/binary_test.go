@@ -90,6 +90,15 @@ func (t *textBuffer) String() string {
 	return t.b.String()
 }
 
+// printed ends the process and gives all that it printed.
+func (p *process) printed(t testing.TB) string {
+	t.Helper()
+	if err := p.Stop(); err != nil {
+		t.Error(err)
+	}
+	return p.output.String()
+}
+
 // status gives a number of /proc/<pid>/status, in the units that it is told in: KiB for
 // VmHWM, the most memory ever in use, and VmRSS, that now in use. It is 0 where the
 // system has no such file.
@@ -115,4 +124,11 @@ func (p *process) cpu() time.Duration {
 		sum += time.Duration(n)
 	}
 	return sum
+}
+
+// Reset forgets what was printed.
+func (t *textBuffer) Reset() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.b = bytes.Buffer{}
 }

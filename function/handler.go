@@ -50,7 +50,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 		h.log.Error("not an HTTP request", "error", err.Error())
 		return nil, err
 	}
-	c := &call{Handler: h, request: request, environment: h.environment(ctx)}
+	c := &call{Handler: h, request: request}
 	answer := c.answer(ctx)
 	c.logLine(ctx, answer, time.Since(started))
 	return answer.encode()
@@ -94,6 +94,7 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 	default:
 		return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "callbacks are sent with POST")
 	}
+	c.environment = c.Handler.environment(ctx)
 	auth, err := config.LoadAuth(c.environment)
 	if err != nil {
 		return c.failed(err)
@@ -123,6 +124,8 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 // receive decodes the body and stores what it says.
 func (c *call) receive(ctx context.Context) *answer {
 	body, err := c.request.Body()
+	// The text it came as is of no use any more, and can be megabytes.
+	c.request = &gateway.Request{Method: c.request.Method, SourceIP: c.request.SourceIP, ID: c.request.ID}
 	if err != nil {
 		return c.reject(ctx, body, err)
 	}
@@ -174,8 +177,8 @@ func (c *call) failed(err error) *answer {
 // milliseconds.
 func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
-	if !ok {
-		return context.WithCancel(ctx)
+	if !ok { // not from SCF
+		return context.WithTimeout(ctx, 30*time.Second)
 	}
 	limit := time.Until(deadline)
 	if f, ok := functioncontext.FromContext(ctx); ok && f.TimeLimitInMs > 0 {

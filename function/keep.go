@@ -5,9 +5,8 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -27,28 +26,46 @@ type result struct {
 	Tags    []store.Tag   `json:"tags,omitempty"`
 }
 
-// keep writes the records and tags the outputs. Its error is the worst of what
+// keep writes the records, which it lets go of, and tags the outputs. Its error is the worst of what
 // happened; the results tell what was done all the same.
 func (c *call) keep(ctx context.Context, records []*model.Record) ([]result, error) {
 	results := make([]result, len(records))
-	errs := make([]error, len(records))
-	var jobs errgroup.Group
-	jobs.SetLimit(sideBySide)
-	for i, r := range records {
-		jobs.Go(func() error {
-			defer store.Recover(&errs[i])
-			results[i], errs[i] = c.keepOne(ctx, r)
-			return nil
-		})
-	}
-	jobs.Wait()
+	errs := each(len(records), func(i int) error {
+		r := records[i]
+		records[i] = nil // it can be megabytes, and is of no use once it is encoded
+		results[i] = result{Kind: r.Kind, ID: r.ID, State: cut(r.State, shortText)}
+		return c.keepOne(ctx, r, &results[i])
+	})
 	return results, worst(errs)
 }
 
-// keepOne writes one record and tags its outputs. Neither waits for the other.
-func (c *call) keepOne(ctx context.Context, r *model.Record) (result, error) {
-	res := result{Kind: r.Kind, ID: r.ID, State: cut(r.State, shortText)}
-	var tagErr, err error
+// each does something for 0 to n-1, sideBySide of them at a time, and gives the error of
+// each; a panic is one. The caller's goroutine does its share: most callbacks are of one
+// job with one output, and need no other.
+func each(n int, do func(i int) error) []error {
+	errs := make([]error, n)
+	var taken atomic.Int64
+	work := func() {
+		for i := int(taken.Add(1)) - 1; i < n; i = int(taken.Add(1)) - 1 {
+			func() {
+				defer store.Recover(&errs[i])
+				errs[i] = do(i)
+			}()
+		}
+	}
+	var others sync.WaitGroup
+	for range min(n, sideBySide) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+	return errs
+}
+
+// keepOne writes one record, tags its outputs, and says in res what was done. Neither
+// waits for the other.
+func (c *call) keepOne(ctx context.Context, r *model.Record, res *result) (err error) {
+	var tagErr error
 	var tagging sync.WaitGroup
 	if tagged := c.toTag(r); len(tagged) > 0 {
 		tagging.Go(func() {
@@ -56,9 +73,12 @@ func (c *call) keepOne(ctx context.Context, r *model.Record) (result, error) {
 			res.Tags, tagErr = c.tag(ctx, tagged, r.EndTime)
 		})
 	}
-	res.Outcome, res.Record, err = c.store.PutRecord(ctx, r)
+	func() {
+		defer store.Recover(&err) // the other goroutine writes to res until it ends
+		res.Outcome, res.Record, err = c.store.PutRecord(ctx, r)
+	}()
 	tagging.Wait()
-	return res, worst([]error{err, tagErr})
+	return worst([]error{err, tagErr})
 }
 
 // toTag gives the outputs that are to be tagged: those of a successful job that come
@@ -75,22 +95,20 @@ func (c *call) toTag(r *model.Record) []model.Output {
 func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) ([]store.Tag, error) {
 	ended, _ := time.Parse(time.RFC3339, endTime) // zero where the callback has none
 	tags := make([]store.Tag, len(outputs))
-	errs := make([]error, len(outputs))
-	var tagging errgroup.Group
-	tagging.SetLimit(sideBySide)
-	for i, o := range outputs {
-		tagging.Go(func() error {
-			defer store.Recover(&errs[i])
-			tags[i], errs[i] = c.store.TagOutput(ctx, o, ended)
-			tags[i].Bucket, tags[i].Object = cut(o.Bucket, shortText), cut(o.Key, longText)
-			if errors.Is(errs[i], store.ErrMisconfigured) {
-				c.log.Error("an output was not tagged", "requestId", c.requestID(ctx), "error", cut(errs[i].Error(), longText))
-				errs[i] = nil
-			}
+	errs := each(len(outputs), func(i int) error {
+		o := outputs[i]
+		tags[i] = store.Tag{Bucket: cut(o.Bucket, shortText), Object: cut(o.Key, longText), Outcome: store.Failed, Reason: bugReason}
+		tag, err := c.store.TagOutput(ctx, o, ended)
+		if isBug(err) {
+			return err
+		}
+		tags[i].Outcome, tags[i].Reason = tag.Outcome, cut(tag.Reason, longText)
+		if errors.Is(err, store.ErrMisconfigured) {
+			c.log.Error("an output was not tagged", "requestId", c.requestID(ctx), "error", cut(err.Error(), longText))
 			return nil
-		})
-	}
-	tagging.Wait()
+		}
+		return err
+	})
 	return tags, worst(errs)
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -135,12 +136,22 @@ func sample(t testing.TB, name string) []byte {
 	return b
 }
 
+// oneJob writes a callback of one job that wrote one object.
+func oneJob(id, state, end, object, md5 string) string {
+	return fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"State":%q,"CreationTime":"2000-01-01T08:00:00+0800","EndTime":%q,`+
+		`"Operation":{"MediaResult":{"OutputFile":{"Bucket":%q,"Region":%q,"ObjectName":[%q],"Md5Info":[{"ObjectName":%[6]q,"Md5":%q}]}}}}]}`,
+		id, state, end, mediaIn, region, object, md5)
+}
+
 // told is an answer as a client of the function gets it.
 type told struct {
 	status  int
 	headers map[string]string
 	body    string
-	answerBody
+
+	Error    *problem
+	Rejected string
+	Results  []result
 }
 
 func (a told) outcome() store.Outcome {
@@ -161,7 +172,7 @@ func read(t testing.TB, returned []byte, err error) told {
 		t.Fatal(err)
 	}
 	a := told{status: response.StatusCode, headers: response.Headers, body: response.Body}
-	if err := json.Unmarshal([]byte(response.Body), &a.answerBody); err != nil {
+	if err := json.Unmarshal([]byte(response.Body), &a); err != nil {
 		t.Fatalf("the answer is no JSON: %v\n%s", err, response.Body)
 	}
 	return a

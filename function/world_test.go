@@ -318,10 +318,6 @@ func (w *world) work(f *flight) *http.Response {
 func (w *world) carryOut(f *flight) *http.Response {
 	r := f.request.Clone(context.Background())
 	r.Host, r.RequestURI, r.Body = f.request.URL.Host, f.request.URL.RequestURI(), io.NopCloser(bytes.NewReader(f.body))
-	r.Header = http.Header{}
-	for name, values := range f.request.Header { // as they come out of a connection
-		r.Header[http.CanonicalHeaderKey(name)] = values
-	}
 	recorder := httptest.NewRecorder()
 	w.cos.ServeHTTP(recorder, r)
 	response := recorder.Result()

@@ -46,6 +46,21 @@ func newRequest(r *http.Request, now time.Time) *Request {
 	}
 }
 
+// canonical gives a request whose header names are as a connection would bring them: the Go SDK writes Content-MD5.
+func canonical(r *http.Request) *http.Request {
+	for name := range r.Header {
+		if name != http.CanonicalHeaderKey(name) {
+			c := r.WithContext(r.Context())
+			c.Header = make(http.Header, len(r.Header))
+			for name, values := range r.Header {
+				c.Header[http.CanonicalHeaderKey(name)] = values
+			}
+			return c
+		}
+	}
+	return r
+}
+
 // splitHost reads {bucket}.cos.{region}.{domain} and {bucket}.cos-internal.{region}.{domain}, whatever the domain:
 // https://cloud.tencent.com/document/product/436/6224. It returns "" for any other host.
 func splitHost(host string) (bucket, region string) {

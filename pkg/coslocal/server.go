@@ -110,7 +110,7 @@ func (s *Server) Deny(match func(Request) bool) {
 
 // ServeHTTP answers one request as COS does, unless a [Fault] says otherwise.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c := s.newCall(r)
+	c := s.newCall(canonical(r))
 	s.log.add(c.seen)
 	fault := s.takeFault(*c.seen)
 	if fault == nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -74,7 +75,10 @@ func (g Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the body cannot be read, or is too long", http.StatusRequestEntityTooLarge)
 		return
 	}
-	source, _, _ := strings.Cut(r.RemoteAddr, ":")
+	source, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		source = r.RemoteAddr
+	}
 	payload, err := Event(r.Method, r.URL, r.Header, source, body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -100,7 +104,7 @@ func (g Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // ParseResponse reads what a function returned, as strictly as the platform.
 func ParseResponse(answer []byte) (*gateway.Response, error) {
 	var r gateway.Response
-	if err := json.Unmarshal(answer, &r); err != nil || r.StatusCode == 0 {
+	if err := json.Unmarshal(answer, &r); err != nil || r.StatusCode < 200 || r.StatusCode > 599 {
 		return nil, fmt.Errorf("the function's answer is no integrated response: %.200q", answer)
 	}
 	return &r, nil

@@ -14,12 +14,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	mathrand "math/rand/v2"
 	"net"
 	"net/rpc"
 	"os"
 	"os/exec"
 	"strconv"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/tencentyun/scf-go-lib/cloudfunction/messages"
@@ -38,10 +39,10 @@ type Settings struct {
 // instance of an event function one invocation at a time.
 type Function struct {
 	cmd     *exec.Cmd
+	address string
 	client  *rpc.Client
 	exited  chan struct{}
 	exitErr error
-	calls   atomic.Int64
 }
 
 // starting is how long an instance may take to listen. SCF's default is 60 seconds.
@@ -51,6 +52,8 @@ const starting = 20 * time.Second
 // SCF sets, and waits until it answers. Its output goes to output. The instance ends
 // with ctx.
 func Start(ctx context.Context, binary string, env []string, output io.Writer) (*Function, error) {
+	ports.Lock()
+	defer ports.Unlock()
 	port, err := freePort()
 	if err != nil {
 		return nil, err
@@ -64,34 +67,41 @@ func Start(ctx context.Context, binary string, env []string, output io.Writer) (
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start function: %w", err)
 	}
-	f := &Function{cmd: cmd, exited: make(chan struct{})}
+	f := &Function{cmd: cmd, address: net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), exited: make(chan struct{})}
 	go func() {
 		f.exitErr = cmd.Wait()
 		close(f.exited)
 	}()
-	if err := f.connect(ctx, port); err != nil {
+	if err := f.connect(ctx); err != nil {
 		f.Stop()
 		return nil, err
 	}
 	return f, nil
 }
 
-// freePort finds a port that nobody listens on right now.
+// ports is held from the choice of a port until the instance listens on it: a second
+// instance with the same one could not, and its caller would talk to the first.
+var ports sync.Mutex
+
+// freePort finds a port that nobody listens on right now. It is none of those that the
+// system gives to connections, which could take it in the meantime.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
+	const first, last = 20_000, 32_000
+	for range 100 {
+		port := first + mathrand.IntN(last-first)
+		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			return port, l.Close()
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, fmt.Errorf("find a free port: none of a hundred between %d and %d is", first, last)
 }
 
 // connect waits until the instance listens.
-func (f *Function) connect(ctx context.Context, port int) error {
+func (f *Function) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, starting)
 	defer cancel()
-	for wait := 100 * time.Microsecond; ; wait = min(2*wait, 10*time.Millisecond) {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	for wait := 100 * time.Microsecond; ; wait = min(2*wait, time.Millisecond) {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.address)
 		if err == nil {
 			f.client = rpc.NewClient(conn)
 			return nil
@@ -100,7 +110,7 @@ func (f *Function) connect(ctx context.Context, port int) error {
 		case <-f.exited:
 			return fmt.Errorf("the function ended before it listened: %v", f.exitErr)
 		case <-ctx.Done():
-			return fmt.Errorf("the function does not listen on port %d: %w", port, err)
+			return fmt.Errorf("the function does not listen on %s: %w", f.address, err)
 		case <-time.After(wait):
 		}
 	}
@@ -113,7 +123,6 @@ func (f *Function) Invoke(ctx context.Context, s Settings, payload []byte) ([]by
 	if err != nil {
 		return nil, err
 	}
-	f.calls.Add(1)
 	var response messages.InvokeResponse
 	call := f.client.Go("Function.Invoke", request, &response, make(chan *rpc.Call, 1))
 	select {
@@ -172,6 +181,9 @@ func requestID() string {
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
+
+// Address is where the instance listens for SCF's RPC, on loopback.
+func (f *Function) Address() string { return f.address }
 
 // Pid is the process id of the instance.
 func (f *Function) Pid() int { return f.cmd.Process.Pid }

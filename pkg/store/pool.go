@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -141,7 +140,11 @@ func (p *Pool) client(endpoint, bucket, region string) (*bucketClient, error) {
 	c := p.clients[key]
 	if c == nil {
 		if len(p.clients) >= mostClients { // a callback may name any bucket of the account, there or not
-			maps.DeleteFunc(p.clients, func(_ string, c *bucketClient) bool { return !c.versioned.Load() })
+			for url, c := range p.clients { // not maps.DeleteFunc: its generic code makes the linker keep all of the SDK
+				if !c.versioned.Load() {
+					delete(p.clients, url)
+				}
+			}
 		}
 		c = &bucketClient{bucket: bucket, Client: cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: signer{p.transport}})}
 		c.Conf.RetryOpt.Count = 1 // retries are ours: the SDK's come in a burst and outlive their context

@@ -55,17 +55,19 @@ func run(ctx context.Context, args []string, in io.Reader, out io.Writer) error 
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
 		return errUsage
 	}
+	known := command == "" || command == "serve" || command == "invoke" && *event != ""
+	if !known {
+		return errUsage
+	}
+	if err := checkFolder(); err != nil {
+		return err
+	}
 	switch command {
-	case "":
-		return deliver(ctx, out)
 	case "serve":
 		return serve(ctx, out, *listen, *cosAddress)
 	case "invoke":
-		if *event == "" {
-			return errUsage
-		}
 		return invoke(ctx, in, out, *event)
 	default:
-		return errUsage
+		return deliver(ctx, out)
 	}
 }

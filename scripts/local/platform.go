@@ -77,11 +77,16 @@ func (p *platform) Close() {
 	}
 }
 
+// checkFolder says what to do where the working directory is not the project's.
+func checkFolder() error {
+	if _, err := os.Stat("function/main.go"); err != nil {
+		return errors.New("this is not the project's folder: change to where function/ and go.mod are")
+	}
+	return nil
+}
+
 // build compiles the function and gives the path of the binary.
 func build(ctx context.Context, folder string) (string, error) {
-	if _, err := os.Stat("function/main.go"); err != nil {
-		return "", errors.New("this is not the project's folder: change to where function/ and go.mod are")
-	}
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", errors.New("the Go toolchain is not on PATH: install it, https://go.dev/doc/install")
 	}

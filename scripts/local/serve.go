@@ -104,6 +104,7 @@ func invoke(ctx context.Context, in io.Reader, out io.Writer, file string) error
 	var event []byte
 	var err error
 	if file == "-" {
+		file = "standard input"
 		event, err = io.ReadAll(in)
 	} else {
 		event, err = os.ReadFile(file)

@@ -1,0 +1,580 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/scflocal"
+)
+
+// exchange is a request and the answer to it.
+type exchange struct {
+	name        string
+	arrange     func(*testing.T, *site) // what COS holds before, or how it fails
+	environment []string                // changes, as NAME=value
+	method      string                  // "" means POST
+	tokens      []string                // nil means the right one
+	body        string
+	base64      bool          // the body is said to be base64
+	limit       time.Duration // of the invocation; 0 means timeLimit
+
+	status   int
+	headers  map[string]string // beside Content-Type
+	want     string            // the body of the answer, with … for the message of an error
+	says     []string          // what the message of the error must hold
+	requests int64             // to COS; -1 means any number
+	keys     []string          // in the record bucket afterwards
+}
+
+// What an answer says in words is looked at apart from the rest of it.
+var (
+	message = regexp.MustCompile(`"message":"((?:[^"\\]|\\.)*)"`)
+	reason  = regexp.MustCompile(`"reason":"(get|put) tags of ([^:]*): (?:[^"\\]|\\.)*"`)
+)
+
+func withoutWords(body string) string {
+	body = message.ReplaceAllLiteralString(body, `"message":"…"`)
+	return reason.ReplaceAllString(body, `"reason":"$1 tags of $2: …"`)
+}
+
+func (x exchange) run(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 100)
+	if x.arrange != nil {
+		x.arrange(t, s)
+	}
+	before := s.RequestCount()
+	a := x.deliver(t, s.newReceiver(t, nil))
+	headers := map[string]string{"Content-Type": "application/json"}
+	for name, value := range x.headers {
+		headers[name] = value
+	}
+	if diff := cmp.Diff(headers, a.headers); diff != "" || a.status != x.status {
+		t.Errorf("status %d, want %d; headers (-want +got):\n%s", a.status, x.status, diff)
+	}
+	if diff := cmp.Diff(x.want, withoutWords(a.body)); diff != "" {
+		t.Errorf("body (-want +got):\n%s\nwhole: %s", diff, a.body)
+	}
+	for _, says := range x.says {
+		if a.Error == nil || !strings.Contains(a.Error.Message, says) {
+			t.Errorf("the message does not say %q: %s", says, a.body)
+		}
+	}
+	if n := s.RequestCount() - before; x.requests >= 0 && n != x.requests {
+		t.Errorf("%d COS requests, want %d", n, x.requests)
+	}
+	if diff := cmp.Diff(x.keys, s.Keys(recordsIn, "")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+// deliver sends the request.
+func (x exchange) deliver(t *testing.T, r *receiver) told {
+	t.Helper()
+	method, tokens, limit := x.method, x.tokens, x.limit
+	if method == "" {
+		method = http.MethodPost
+	}
+	if tokens == nil {
+		tokens = []string{token}
+	}
+	if limit == 0 {
+		limit = timeLimit
+	}
+	payload, err := scflocal.Event(method, &url.URL{Path: "/", RawQuery: url.Values{"token": tokens}.Encode()}, nil, "192.0.2.1", []byte(x.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if x.base64 {
+		payload = bytes.Replace(payload, []byte(`{`), []byte(`{"isBase64Encoded":"true",`), 1)
+	}
+	ctx, cancel := invoked(r.with(x.environment...), limit)
+	defer cancel()
+	returned, err := r.Invoke(ctx, payload)
+	return read(t, returned, err)
+}
+
+// rejectedKey is where a body is kept that was not understood.
+func rejectedKey(body string) string {
+	sum := sha256.Sum256([]byte(body))
+	return "ci/rejected/" + hex.EncodeToString(sum[:])
+}
+
+// failingCOS makes COS fail in a way, for requests of that action and key.
+func failingCOS(f coslocal.Fault, action, keyPart string) func(*testing.T, *site) {
+	return func(t *testing.T, s *site) {
+		s.putOutput(t, sampleFile)
+		f.Match = func(r coslocal.Request) bool { return r.Action() == action && strings.Contains(r.Key, keyPart) }
+		s.Inject(f)
+	}
+}
+
+// denying makes COS refuse an action.
+func denying(action string) func(*testing.T, *site) {
+	return func(t *testing.T, s *site) {
+		s.putOutput(t, sampleFile)
+		s.Deny(func(r coslocal.Request) bool { return r.Action() == action })
+	}
+}
+
+const (
+	sampleResult   = `{"kind":"job","id":"` + sampleJob + `","state":"Success","outcome":"created","record":"` + sampleKey + `"`
+	sampleUnstored = `{"kind":"job","id":"` + sampleJob + `","state":"Success"`
+	sampleTag      = `"tags":[{"bucket":"` + mediaIn + `","object":"` + sampleFile + `"`
+	allMissing     = "RECORD_BUCKET,RECORD_REGION,CALLBACK_TOKEN,COS_ENDPOINT,TENCENTCLOUD_SECRETID,TENCENTCLOUD_SECRETKEY"
+)
+
+// TestAnswers goes through the HTTP table of the contract.
+func TestAnswers(t *testing.T) {
+	t.Parallel()
+	body := string(sample(t, "digitalwatermark.xml"))
+	failed := string(sample(t, "transcode-failed.json"))
+	const notBase64 = "no base64!"
+	broken := coslocal.Fault{Status: http.StatusServiceUnavailable}
+	const short = 500 * time.Millisecond // most of which is kept free for the answer
+	post := []exchange{
+		{name: "created", body: body, status: 200, want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+		{name: "created_base64", body: base64.StdEncoding.EncodeToString([]byte(body)), base64: true, status: 200,
+			want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+		{name: "created_tagged", arrange: func(t *testing.T, s *site) { s.putOutput(t, sampleFile) }, environment: []string{"TAG_MD5=true"}, body: body,
+			status: 200, want: `{"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"tagged"}]}]}`, requests: 4, keys: []string{sampleKey}},
+		{name: "tag_unchanged", arrange: func(t *testing.T, s *site) { s.putOutput(t, sampleFile, coslocal.Tag{Key: "md5", Value: sampleMD5}) },
+			environment: []string{"TAG_MD5=true"}, body: body,
+			status: 200, want: `{"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"unchanged"}]}]}`, requests: 3, keys: []string{sampleKey}},
+		{name: "tag_skipped", environment: []string{"TAG_MD5=true"}, body: body,
+			status: 200, want: `{"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"skipped","reason":"there is no such object"}]}]}`, requests: 3, keys: []string{sampleKey}},
+		{name: "failed_job", environment: []string{"TAG_MD5=true"}, body: failed, status: 200, requests: 1,
+			want: `{"results":[{"kind":"job","id":"j00000000000000000000000000000a02","state":"Failed","outcome":"created","record":"ci/jobs/j00000000000000000000000000000a02.json"}]}`,
+			keys: []string{"ci/jobs/j00000000000000000000000000000a02.json"}},
+		{name: "probe", body: string(sample(t, "probe.json")), status: 200, want: `{"results":[{"kind":"review","id":"test_trace_id","outcome":"probe"}]}`},
+		{name: "own_prefix", environment: []string{"RECORD_PREFIX=a/b/"}, body: failed, status: 200, requests: 1,
+			want: `{"results":[{"kind":"job","id":"j00000000000000000000000000000a02","state":"Failed","outcome":"created","record":"a/b/jobs/j00000000000000000000000000000a02.json"}]}`,
+			keys: []string{"a/b/jobs/j00000000000000000000000000000a02.json"}},
+		{name: "open", environment: []string{"CALLBACK_TOKEN", "CALLBACK_AUTH=none"}, tokens: []string{}, body: body,
+			status: 200, want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+		{name: "one_of_several_tokens", environment: []string{"CALLBACK_TOKEN=the-token-of-yesterday, " + token}, tokens: []string{"guess", token}, body: body,
+			status: 200, want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+
+		{name: "wrong_token", tokens: []string{"a-token-of-this-tesT"}, body: body, status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+		{name: "no_token", tokens: []string{}, body: body, status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+		{name: "empty_token", tokens: []string{""}, body: body, status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+		{name: "wrong_token_malformed_body", tokens: []string{"guess"}, body: "hello", status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+		{name: "wrong_token_before_settings", environment: []string{"RECORD_BUCKET", "TENCENTCLOUD_SECRETID"}, tokens: []string{"guess"}, body: body,
+			status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+		{name: "wrong_token_before_size", environment: []string{"MAX_BODY_BYTES=10"}, tokens: []string{"guess"}, body: body,
+			status: 401, want: `{"error":{"code":"unauthorized","message":"…"}}`},
+
+		{name: "too_large", environment: []string{"MAX_BODY_BYTES=10"}, body: strings.Repeat("x", 11), status: 413, want: `{"error":{"code":"body_too_large","message":"…"}}`, says: []string{"11 bytes", "MAX_BODY_BYTES is 10"}},
+		{name: "too_large_before_base64", environment: []string{"MAX_BODY_BYTES=10"}, body: strings.Repeat("!", 40), base64: true, status: 413, want: `{"error":{"code":"body_too_large","message":"…"}}`},
+		{name: "too_large_decoded", environment: []string{"MAX_BODY_BYTES=10"}, body: base64.StdEncoding.EncodeToString([]byte("elevenbytes")), base64: true, status: 413, want: `{"error":{"code":"body_too_large","message":"…"}}`, says: []string{"11 bytes"}},
+		{name: "settings_before_size", environment: []string{"MAX_BODY_BYTES=10", "RECORD_BUCKET"}, body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"}}`, says: []string{"RECORD_BUCKET"}},
+		{name: "just_not_too_large", environment: []string{fmt.Sprintf("MAX_BODY_BYTES=%d", len(body))}, body: body, status: 200, want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+
+		{name: "malformed", body: "hello", status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey("hello") + `"}`, requests: 1, keys: []string{rejectedKey("hello")}},
+		{name: "malformed_base64", body: notBase64, base64: true, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(notBase64) + `"}`,
+			says: []string{"base64"}, requests: 1, keys: []string{rejectedKey(notBase64)}},
+		{name: "empty", status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey("") + `"}`, says: []string{"empty"}, requests: 1, keys: []string{rejectedKey("")}},
+		{name: "odd_id", body: `{"JobsDetail":{"JobId":"../../x"}}`, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`) + `"}`,
+			says: []string{"JobId"}, requests: 1, keys: []string{rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`)}},
+		{name: "malformed_and_not_kept", arrange: failingCOS(broken, "PutObject", "rejected"), limit: short, body: "hello", status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"}}`, requests: -1},
+		{name: "malformed_and_denied", arrange: denying("PutObject"), body: "hello", status: 500, want: `{"error":{"code":"misconfigured","message":"…"}}`, says: []string{"name/cos:PutObject", "rejected"}, requests: 1},
+
+		{name: "unavailable", arrange: failingCOS(broken, "PutObject", "jobs"), limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"503", sampleKey}, requests: -1},
+		{name: "throttled", arrange: failingCOS(coslocal.Fault{Status: 503, Code: "SlowDown"}, "PutObject", "jobs"), limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"SlowDown"}, requests: -1},
+		{name: "out_of_reach", environment: []string{"COS_ENDPOINT=http://{bucket}.cos.{region}.localhost:1"}, limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`},
+		{name: "stalled", arrange: failingCOS(coslocal.Fault{Delay: time.Minute}, "PutObject", "jobs"), limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, requests: -1},
+		{name: "tag_unavailable", arrange: failingCOS(broken, "GetObjectTagging", ""), limit: short, environment: []string{"TAG_MD5=true"}, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"failed","reason":"get tags of test-123456789/output/digital.mp4: …"}]}]}`, requests: -1, keys: []string{sampleKey}},
+		{name: "record_unavailable_tag_done", arrange: failingCOS(broken, "PutObject", "jobs"), limit: time.Second, environment: []string{"TAG_MD5=true"}, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `,` + sampleTag + `,"outcome":"tagged"}]}]}`, requests: -1},
+
+		{name: "denied", arrange: denying("PutObject"), body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"AccessDenied", "name/cos:PutObject", "role"}, requests: 1},
+		{name: "no_such_bucket", environment: []string{"RECORD_BUCKET=nowhere-" + appID}, body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"NoSuchBucket", "RECORD_BUCKET"}, requests: 1},
+		{name: "refused_credentials", environment: []string{"TENCENTCLOUD_SECRETKEY=another"}, body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"SignatureDoesNotMatch", "role"}, requests: 1},
+		{name: "record_denied_tag_done", arrange: denying("PutObject"), environment: []string{"TAG_MD5=true"}, body: body, status: 500,
+			want: `{"error":{"code":"misconfigured","message":"…"},"results":[` + sampleUnstored + `,` + sampleTag + `,"outcome":"tagged"}]}]}`, requests: 4},
+		{name: "tag_denied", arrange: denying("PutObjectTagging"), environment: []string{"TAG_MD5=true"}, body: body, status: 200,
+			want: `{"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"failed","reason":"put tags of test-123456789/output/digital.mp4: …"}]}]}`, requests: 4, keys: []string{sampleKey}},
+	}
+	for _, x := range post {
+		t.Run(x.name, func(t *testing.T) { x.run(t) })
+	}
+
+	misconfigured := []struct {
+		name, change string
+		says         []string
+	}{
+		{"no_token_set", "CALLBACK_TOKEN", []string{"CALLBACK_TOKEN", "16 characters", "CALLBACK_AUTH=none"}},
+		{"short_token", "CALLBACK_TOKEN=fifteen-letters", []string{"CALLBACK_TOKEN", "16 characters"}},
+		{"odd_auth", "CALLBACK_AUTH=basic", []string{"CALLBACK_AUTH"}},
+		{"no_bucket", "RECORD_BUCKET", []string{"RECORD_BUCKET"}},
+		{"odd_bucket", "RECORD_BUCKET=records", []string{"RECORD_BUCKET", "<name>-<appid>"}},
+		{"odd_region", "RECORD_REGION=a.b", []string{"RECORD_REGION"}},
+		{"odd_prefix", "RECORD_PREFIX=/ci/", []string{"RECORD_PREFIX"}},
+		{"odd_tag_md5", "TAG_MD5=perhaps", []string{"TAG_MD5", "true or false"}},
+		{"odd_tag_key", "MD5_TAG_KEY=?", []string{"MD5_TAG_KEY"}},
+		{"odd_tag_buckets", "TAG_BUCKETS=Media", []string{"TAG_BUCKETS"}},
+		{"odd_endpoint", "COS_ENDPOINT=cos", []string{"COS_ENDPOINT"}},
+		{"odd_size", "MAX_BODY_BYTES=much", []string{"MAX_BODY_BYTES"}},
+		{"no_size", "MAX_BODY_BYTES=0", []string{"MAX_BODY_BYTES"}},
+		{"odd_level", "LOG_LEVEL=loud", []string{"LOG_LEVEL"}},
+		{"no_secret_id", "TENCENTCLOUD_SECRETID", []string{"TENCENTCLOUD_SECRETID", "execution role"}},
+		{"no_secret_key", "TENCENTCLOUD_SECRETKEY=", []string{"TENCENTCLOUD_SECRETKEY", "execution role"}},
+	}
+	for _, m := range misconfigured {
+		x := exchange{name: m.name, environment: []string{m.change}, body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"}}`, says: m.says}
+		t.Run("misconfigured/"+x.name, func(t *testing.T) { x.run(t) })
+	}
+
+	for _, method := range []string{"GET", "HEAD"} {
+		x := exchange{method: method, status: 200, want: `{"service":"ci-callback","version":"v1.2.3"}`, tokens: []string{}}
+		t.Run(method, func(t *testing.T) { x.run(t) })
+		x.environment = strings.Split(allMissing, ",")
+		t.Run(method+"_misconfigured", func(t *testing.T) { x.run(t) })
+	}
+	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE"} {
+		x := exchange{method: method, status: 405, headers: map[string]string{"Allow": "GET, HEAD, POST"}, want: `{"error":{"code":"method_not_allowed","message":"…"}}`, body: body}
+		t.Run(method, func(t *testing.T) { x.run(t) })
+	}
+}
+
+// outcomes gives what became of each job of an answer.
+func (a told) outcomes() []string {
+	var list []string
+	for _, r := range a.Results {
+		list = append(list, fmt.Sprintf("%s %s", r.ID, or(string(r.Outcome), "not stored")))
+	}
+	return list
+}
+
+// post delivers a body with the right token.
+func (r *receiver) post(t *testing.T, body string, environment ...string) told {
+	t.Helper()
+	return exchange{body: body, environment: environment}.deliver(t, r)
+}
+
+// TestOutcomes delivers the versions of a job one after the other.
+func TestOutcomes(t *testing.T) {
+	t.Parallel()
+	body := func(state, end string) string { return oneJob("j1", state, end, "o", sampleMD5) }
+	const early, late = "2000-01-01T00:00:01+0000", "2000-01-01T00:00:02+0000"
+	s := newSite(t, 100)
+	r := s.newReceiver(t, nil)
+	for _, delivery := range []struct {
+		state, end, outcome string
+		requests            int64
+	}{
+		{"Running", "", "created", 1},
+		{"Running", "", "duplicate", 2},
+		{"Failed", early, "updated", 4},
+		{"Failed", early, "duplicate", 2},
+		{"Running", "", "stale", 2},
+		{"Failed", late, "updated", 4},
+		{"Failed", early, "stale", 2},
+	} {
+		before := s.RequestCount()
+		a := r.post(t, body(delivery.state, delivery.end))
+		if a.status != 200 || string(a.outcome()) != delivery.outcome || s.RequestCount()-before != delivery.requests {
+			t.Errorf("%s %s: %d requests, want %d %q: %d %s", delivery.state, delivery.end, s.RequestCount()-before, delivery.requests, delivery.outcome, a.status, a.body)
+		}
+	}
+}
+
+// TestOrderOfResults keeps the callback's order, whichever job is stored first.
+func TestOrderOfResults(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	var body strings.Builder
+	var want []string
+	for i := range 30 {
+		fmt.Fprintf(&body, `<JobsDetail><JobId>j%02d</JobId><State>Success</State></JobsDetail>`, i)
+		want = append(want, fmt.Sprintf("j%02d created", i))
+		s.Inject(coslocal.Fault{Delay: time.Duration(i*7%5) * time.Millisecond, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, fmt.Sprintf("j%02d", i)) }})
+	}
+	a := s.newReceiver(t, nil).post(t, "<Response>"+body.String()+"</Response>")
+	if diff := cmp.Diff(want, a.outcomes()); diff != "" || a.status != 200 {
+		t.Errorf("status %d; outcomes (-want +got):\n%s", a.status, diff)
+	}
+}
+
+// TestSameIDTwice makes one result of an id that a body holds twice, the newer.
+func TestSameIDTwice(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	a := s.newReceiver(t, nil).post(t, string(sample(t, "multijobs-sameid.xml")))
+	want := []string{"j00000000000000000000000000000a1b created", "j00000000000000000000000000000a1c created"}
+	if diff := cmp.Diff(want, a.outcomes()); diff != "" || a.status != 200 {
+		t.Errorf("status %d; outcomes (-want +got):\n%s", a.status, diff)
+	}
+	golden, err := os.ReadFile(filepath.Join("..", "testdata", "records", "multijobs-sameid.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored []byte
+	for _, key := range s.Keys(recordsIn, "ci/jobs/") {
+		o, _ := s.Object(recordsIn, key)
+		stored = append(stored, o.Body...)
+	}
+	if diff := cmp.Diff(string(golden), string(stored)); diff != "" {
+		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// TestPartialFailure answers 503 where one of several jobs could not be stored, and the
+// redelivery stores it.
+func TestPartialFailure(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	remove := s.Inject(coslocal.Fault{Status: 503, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a19") }})
+	r := s.newReceiver(t, nil)
+	x := exchange{body: string(sample(t, "multijobs.xml")), limit: 600 * time.Millisecond}
+	a := x.deliver(t, r)
+	want := []string{"j00000000000000000000000000000a18 created", "j00000000000000000000000000000a19 not stored", "j00000000000000000000000000000a1a created"}
+	if diff := cmp.Diff(want, a.outcomes()); diff != "" || a.status != 503 || a.headers["Retry-After"] != "30" {
+		t.Errorf("status %d; outcomes (-want +got):\n%s", a.status, diff)
+	}
+	remove()
+	want = []string{"j00000000000000000000000000000a18 duplicate", "j00000000000000000000000000000a19 created", "j00000000000000000000000000000a1a duplicate"}
+	if a = x.deliver(t, r); a.status != 200 || !slices.Equal(a.outcomes(), want) {
+		t.Errorf("redelivered: %d %v", a.status, a.outcomes())
+	}
+}
+
+// TestWorstErrorDecides answers by the worst of what happened to several jobs.
+func TestWorstErrorDecides(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	s.Inject(coslocal.Fault{Status: 503, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a18") }})
+	s.Inject(coslocal.Fault{Status: 403, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a19") }})
+	a := exchange{body: string(sample(t, "multijobs.xml")), limit: 600 * time.Millisecond}.deliver(t, s.newReceiver(t, nil))
+	if a.status != 500 || a.Error.Code != "misconfigured" {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+}
+
+// TestRejectedOnce keeps a body once, however often it comes, as it came.
+func TestRejectedOnce(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	r := s.newReceiver(t, nil)
+	const body = "<Response>\r\n\tno end"
+	for range 3 {
+		if a := r.post(t, body); a.status != 400 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+	o, _ := s.Object(recordsIn, rejectedKey(body))
+	if diff := cmp.Diff(body, string(o.Body)); diff != "" || len(s.Keys(recordsIn, "")) != 1 {
+		t.Errorf("%d objects; kept (-want +got):\n%s", len(s.Keys(recordsIn, "")), diff)
+	}
+}
+
+// TestBinaryIsKept keeps what came as base64 as the bytes it stands for.
+func TestBinaryIsKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	body := string([]byte{0, 0xff, 0xfe, '\n', 0x80})
+	a := s.newReceiver(t, nil).post(t, body) // the gateway makes base64 of it
+	o, _ := s.Object(recordsIn, rejectedKey(body))
+	if a.status != 400 || string(o.Body) != body {
+		t.Errorf("%d %s; kept %q", a.status, a.body, o.Body)
+	}
+}
+
+// TestTagsAreLeftAlone makes no request about tags that nobody asked for.
+func TestTagsAreLeftAlone(t *testing.T) {
+	t.Parallel()
+	for _, x := range []exchange{
+		{name: "off", body: string(sample(t, "digitalwatermark.xml"))},
+		{name: "failed", body: strings.Replace(string(sample(t, "digitalwatermark.xml")), "<State>Success", "<State>Failed", 1), environment: []string{"TAG_MD5=true"}},
+		{name: "no_md5", body: strings.Replace(string(sample(t, "digitalwatermark.xml")), sampleMD5, "", 1), environment: []string{"TAG_MD5=true"}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, 100)
+			s.putOutput(t, sampleFile)
+			if a := x.deliver(t, s.newReceiver(t, nil)); a.status != 200 || a.outcome() != "created" || strings.Contains(a.body, "tags") {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+			if o, _ := s.Object(mediaIn, sampleFile); s.RequestCount() != 1 || len(o.Tags) != 0 {
+				t.Errorf("%d requests, tags %v", s.RequestCount(), o.Tags)
+			}
+		})
+	}
+}
+
+// TestForeignTagsStay adds a tag to those that are there, under the key that is set.
+func TestForeignTagsStay(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 100)
+	s.putOutput(t, sampleFile, coslocal.Tag{Key: "project", Value: "x"}, coslocal.Tag{Key: "md5", Value: "another"})
+	a := s.newReceiver(t, nil).post(t, string(sample(t, "digitalwatermark.json")), "TAG_MD5=1", "MD5_TAG_KEY=content-md5")
+	o, _ := s.Object(mediaIn, sampleFile)
+	want := []coslocal.Tag{{Key: "project", Value: "x"}, {Key: "md5", Value: "another"}, {Key: "content-md5", Value: sampleMD5}}
+	if diff := cmp.Diff(want, o.Tags); diff != "" {
+		t.Errorf("%d %s; tags (-want +got):\n%s", a.status, a.body, diff)
+	}
+}
+
+// panicking is a connection that panics on requests of a method, and of tags or not.
+type panicking struct {
+	http.RoundTripper
+	method string
+	tags   bool
+}
+
+func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == p.method && r.URL.Query().Has("tagging") == p.tags {
+		panic("a bug for this test, with a secret in it")
+	}
+	return p.RoundTripper.RoundTrip(r)
+}
+
+// TestBug answers 500 to a bug in any goroutine, tells of it in the log alone, and goes
+// on to work.
+func TestBug(t *testing.T) {
+	t.Parallel()
+	body := string(sample(t, "digitalwatermark.xml"))
+	for _, bug := range []struct {
+		name, want string
+		panicking
+	}{
+		{"record", `{"error":{"code":"internal","message":"…"},"results":[` + sampleUnstored + `,` + sampleTag + `,"outcome":"tagged"}]}]}`, panicking{method: "PUT"}},
+		{"head", `{"error":{"code":"internal","message":"…"},"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"failed","reason":"` + bugReason + `"}]}]}`, panicking{method: "HEAD"}},
+		{"get_tags", `{"error":{"code":"internal","message":"…"},"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"failed","reason":"` + bugReason + `"}]}]}`, panicking{method: "GET", tags: true}},
+		{"put_tags", `{"error":{"code":"internal","message":"…"},"results":[` + sampleResult + `,` + sampleTag + `,"outcome":"failed","reason":"` + bugReason + `"}]}]}`, panicking{method: "PUT", tags: true}},
+	} {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, 100)
+			s.putOutput(t, sampleFile)
+			bug.RoundTripper = s.Client().Transport
+			r := s.newReceiver(t, bug.panicking)
+			checkBug(t, r.post(t, body, "TAG_MD5=true"), bug.want, r.output.String())
+			if a := (exchange{method: http.MethodGet}).deliver(t, r); a.status != 200 {
+				t.Errorf("after the bug: %d %s", a.status, a.body)
+			}
+		})
+	}
+	t.Run("handler", func(t *testing.T) {
+		t.Parallel()
+		r := newSite(t, 100).newReceiver(t, nil)
+		r.Environ = func() []string { panic("a bug for this test, with a secret in it") }
+		checkBug(t, r.post(t, body), `{"error":{"code":"internal","message":"…"}}`, r.output.String())
+	})
+	t.Run("rejected", func(t *testing.T) {
+		t.Parallel()
+		s := newSite(t, 100)
+		r := s.newReceiver(t, panicking{s.Client().Transport, "PUT", false})
+		checkBug(t, r.post(t, "hello"), `{"error":{"code":"internal","message":"…"}}`, r.output.String())
+	})
+}
+
+func checkBug(t *testing.T, a told, want, log string) {
+	t.Helper()
+	if diff := cmp.Diff(want, withoutWords(a.body)); diff != "" || a.status != 500 {
+		t.Errorf("status %d; body (-want +got):\n%s", a.status, diff)
+	}
+	if strings.Contains(a.body, "this test") || strings.Contains(a.body, "goroutine") {
+		t.Errorf("the answer tells of the bug: %s", a.body)
+	}
+	if !strings.Contains(log, "a bug for this test") || !strings.Contains(log, "handler_test.go") {
+		t.Errorf("the log has no stack of the bug: %s", log)
+	}
+	for line := range strings.Lines(log) {
+		if len(line) > 8<<10 || !json.Valid([]byte(line)) {
+			t.Errorf("a log line of %d bytes, or no JSON: %.300s", len(line), line)
+		}
+	}
+}
+
+// TestOtherTriggers returns an error, the only case of one, for an event that is no HTTP
+// request.
+func TestOtherTriggers(t *testing.T) {
+	t.Parallel()
+	for _, event := range []struct{ name, payload, trigger string }{
+		{"timer", `{"Message":"","Time":"2020-01-01T00:00:00Z","TriggerName":"t","Type":"Timer"}`, "Timer"},
+		{"cos", `{"Records":[{"cos":{"cosBucket":{}},"event":{}}]}`, "COS"},
+		{"ckafka", `{"Records":[{"Ckafka":{"topic":"t"}}]}`, "CKafka"},
+		{"clb", `{"headers":{},"payload":{"a":1}}`, "CLB"},
+		{"nothing", `{}`, "unknown"},
+	} {
+		t.Run(event.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, 100)
+			r := s.newReceiver(t, nil)
+			ctx, cancel := invoked(s.environment, timeLimit)
+			defer cancel()
+			returned, err := r.Invoke(ctx, []byte(event.payload))
+			other, ok := errors.AsType[*gateway.NotHTTPError](err)
+			if !ok || returned != nil || other.Trigger != event.trigger || !strings.Contains(err.Error(), event.trigger) {
+				t.Errorf("%q, %v", returned, err)
+			}
+			if s.RequestCount() != 0 || !strings.Contains(r.output.String(), event.trigger) {
+				t.Errorf("%d requests; log %s", s.RequestCount(), r.output)
+			}
+		})
+	}
+}
+
+// TestCredentialsOfTheInvocation takes credentials from the invocation alone: not from
+// the process's environment, where scf-go-lib leaves those of an earlier one.
+func TestCredentialsOfTheInvocation(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 100)
+	r := s.newReceiver(t, nil)
+	var process []string
+	for name, value := range s.environment {
+		process = append(process, name+"="+value)
+	}
+	r.Environ = func() []string { return process }
+	body := string(sample(t, "digitalwatermark.xml"))
+	if a := r.post(t, body, "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"); a.status != 500 || s.RequestCount() != 0 {
+		t.Errorf("without credentials: %d %s, %d requests", a.status, a.body, s.RequestCount())
+	}
+	if a := r.post(t, body, "RECORD_BUCKET", "CALLBACK_TOKEN"); a.status != 200 { // settings may be the process's
+		t.Errorf("with settings of the process: %d %s", a.status, a.body)
+	}
+}
+
+// TestAnswersInTime answers before the platform kills the instance, a tenth of the time
+// limit before the deadline and at least 300 milliseconds.
+func TestAnswersInTime(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{600 * time.Millisecond, 4 * time.Second} {
+		t.Run(limit.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newSite(t, -1)
+			s.Inject(coslocal.Fault{Delay: time.Minute})
+			started := time.Now()
+			a := exchange{body: string(sample(t, "digitalwatermark.xml")), limit: limit}.deliver(t, s.newReceiver(t, nil))
+			took, most := time.Since(started), limit-max(limit/10, 300*time.Millisecond)/2
+			if a.status != 503 || took > most || took < limit/3 {
+				t.Errorf("%d after %v, want 503 before %v", a.status, took, most)
+			}
+		})
+	}
+}

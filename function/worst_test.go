@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// worstBodies gives bodies of about that many bytes which cost as much as a body can.
+// Some are refused and some are stored; either is an answer.
+func worstBodies(size int) map[string]func() string {
+	const (
+		xmlHead, xmlTail   = `<Response><EventName>TaskFinish</EventName><JobsDetail><JobId>j1</JobId><State>Success</State><UserData>`, `</UserData></JobsDetail></Response>`
+		jsonHead, jsonTail = `{"EventName":"TaskFinish","JobsDetail":[{"JobId":"j1","State":"Success","UserData":`, `}]}`
+	)
+	fill := func(head, unit, tail string) func() string {
+		return func() string { return head + strings.Repeat(unit, (size-len(head)-len(tail))/len(unit)) + tail }
+	}
+	atMost := func(n int, head, unit, tail string) func() string {
+		return func() string {
+			return head + strings.Repeat(unit, min(n, (size-len(head)-len(tail))/len(unit))) + tail
+		}
+	}
+	count := func(n int, head, format, tail string) func() string {
+		return func() string {
+			b := []byte(head)
+			for i := 0; i < n && len(b) < size-len(tail)-64; i++ {
+				b = fmt.Appendf(b, format, i)
+			}
+			return string(b) + tail
+		}
+	}
+	const most = 199_000 // elements that have a value each, within what a body may have
+	return map[string]func() string{
+		"xml_tiny_elements":      fill(xmlHead, `<a/>`, xmlTail),
+		"xml_elements":           atMost(most, xmlHead, `<a>1</a>`, xmlTail),
+		"xml_distinct_names":     count(most, xmlHead, `<n%d>1</n%[1]d>`, xmlTail),
+		"xml_attributes":         fill(xmlHead+`<a`, ` b=""`, `/>`+xmlTail),
+		"xml_distinct_attribute": count(1<<30, xmlHead+`<a`, ` n%d="x"`, `/>`+xmlTail),
+		"xml_quotes":             fill(xmlHead, `"`, xmlTail),
+		"xml_quotes_message":     fill(`<Response><JobsDetail><JobId>j1</JobId><Message>`, `"`, `</Message></JobsDetail></Response>`),
+		"xml_control_text":       fill(xmlHead, "\t", xmlTail),
+		"xml_entities":           fill(xmlHead, `&#34;`, xmlTail),
+		"xml_deep":               fill(xmlHead, `<a>`, ``),
+		"xml_comments":           fill(xmlHead, `<!---->`, xmlTail),
+		"xml_cdata":              fill(xmlHead, `<![CDATA[x]]>`, xmlTail),
+		"xml_tiny_jobs":          count(999, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
+		"xml_too_many_jobs":      count(1<<30, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
+		"xml_large_jobs": func() string {
+			var b strings.Builder
+			b.WriteString(`<Response>`)
+			for i := range 999 {
+				fmt.Fprintf(&b, `<JobsDetail><JobId>j%d</JobId><State>Success</State><Message>%s</Message></JobsDetail>`, i, strings.Repeat(`"`, size/999-120))
+			}
+			return b.String() + `</Response>`
+		},
+		"json_numbers":        fill(jsonHead+`[`, `1,`, `1]`+jsonTail),
+		"json_numbers_stored": atMost(most, jsonHead+`[`, `1,`, `1]`+jsonTail),
+		"json_objects":        atMost(most, jsonHead+`[`, `{"a":1},`, `1]`+jsonTail),
+		"json_distinct_names": count(most, jsonHead+`{`, `"n%d":1,`, `"a":1}`+jsonTail),
+		"json_quotes":         fill(jsonHead+`"`, `\"`, `"`+jsonTail),
+		"json_controls":       fill(jsonHead+`"`, `\u0001`, `"`+jsonTail),
+		"json_unicode":        fill(jsonHead+`"`, `é`, `"`+jsonTail),
+		"json_deep":           fill(jsonHead, `[`, ``),
+		"json_tiny_jobs":      count(999, `{"JobsDetail":[`, `{"JobId":"j%d"},`, `{"JobId":"j"}]}`),
+		"json_same_job":       fill(`{"JobsDetail":[`+strings.Repeat(`{"JobId":"j"},`, 998)+`{"JobId":"j","a":"`, `x`, `"}]}`),
+		"json_outputs":        count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+mediaIn+`","Region":"`+region+`","ObjectName":[`, `"o%d",`, `"o"]}}}`+jsonTail),
+		"json_md5s":           count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"other-1999999999","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"o%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
+		"json_odd_outputs":    count(12_000, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+strings.Repeat("b", 100)+`","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"\"\"\"\"\"\"\"\"%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
+		"no_callback":         fill(``, `x`, ``),
+		"no_callback_quotes":  fill(``, `"`, ``),
+		"white_space":         fill(``, "\n", ``),
+		"not_utf8":            fill(``, "\xff", ``),
+	}
+}
+
+// TestWorstBodies delivers the worst bodies to one instance. Each is answered in 3 seconds, and all that time the process stays below the
+// memory of the smallest instance.
+func TestWorstBodies(t *testing.T) {
+	if testing.Short() || underRace || runtime.GOOS != "linux" {
+		t.Skip("measures a process of Linux, and takes a while")
+	}
+	const (
+		longest = 3 * time.Second
+		memory  = 128_000 // KiB, and a little less than 128 MB
+	)
+	s := newSite(t, -1)
+	p := start(t, buildFunction)
+	bodies := worstBodies(6<<20 - 64)
+	highest := 0
+	deliver := func(name string, payload []byte) {
+		p.resetPeak()
+		took, a := time.Duration(1<<62), told{}
+		for range 3 { // the best of three: the machine may be busy with other things
+			started := time.Now()
+			returned, err := p.Invoke(context.Background(), s.settings("TAG_MD5=true"), payload)
+			took = min(took, time.Since(started))
+			if a = read(t, returned, err); took < longest {
+				break
+			}
+		}
+		peak := p.status("VmHWM")
+		highest = max(highest, peak)
+		t.Logf("%-32s %8d bytes  %4d ms  %3d MB  %d %.90s", name, len(payload), took.Milliseconds(), peak>>10, a.status, a.body)
+		if took > longest {
+			t.Errorf("%s: answered after %v", name, took)
+		}
+		if a.status != 200 && a.status != 400 {
+			t.Errorf("%s: %d %.300s", name, a.status, a.body)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(bodies)) {
+		body := bodies[name]()
+		s.clear(t)
+		deliver(name, worstEvent(t, body, "text"))
+		if name != "xml_quotes" && name != "json_quotes" && name != "json_controls" && name != "not_utf8" {
+			continue
+		}
+		// The largest records, which are compared with what is there.
+		deliver(name+" again", worstEvent(t, body, "base64"))
+		deliver(name+" newer", worstEvent(t, strings.Replace(body, "Success", "Cancel", 1), "text"))
+		deliver(name+" older", worstEvent(t, strings.Replace(body, "Success", "Running", 1), "text"))
+		s.clear(t)
+		deliver(name+" base64", worstEvent(t, body, "base64"))
+	}
+	if highest >= memory {
+		t.Errorf("the process took up to %d KiB", highest)
+	}
+	logLines(t, p.printed(t))
+}
+
+// worstEvent makes the trigger event of a body. Text is not escaped more than need be,
+// so that as much of it as possible fits into an event.
+func worstEvent(t *testing.T, body, form string) []byte {
+	if form == "base64" {
+		return fmt.Appendf(nil, `{"httpMethod":"POST","queryString":{"token":%q},"isBase64Encoded":"true","body":%q}`, token, base64.StdEncoding.EncodeToString([]byte(body)))
+	}
+	return event(t, []string{token}, []byte(body))
+}
+
+// clear empties the local COS, which would otherwise hold hundreds of megabytes.
+func (s *site) clear(t testing.TB) {
+	for _, key := range s.Keys(recordsIn, "") {
+		if err := s.DeleteObject(recordsIn, key); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// resetPeak makes the memory in use the most that ever was, where the system allows it.
+func (p *process) resetPeak() {
+	os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.Pid()), []byte("5"), 0)
+}

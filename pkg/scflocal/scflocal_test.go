@@ -1,0 +1,333 @@
+package scflocal_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/scflocal"
+)
+
+// built is the function of testdata/echo.
+var built = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "scflocal")
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(folder, "echo")
+	if output, err := exec.Command("go", "build", "-o", binary, "./testdata/echo").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w\n%s", err, output)
+	}
+	return binary, nil
+})
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if binary, err := built(); err == nil {
+		os.RemoveAll(filepath.Dir(binary))
+	}
+	os.Exit(code)
+}
+
+// output takes what a function prints.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+func start(t *testing.T, env ...string) (*scflocal.Function, *output) {
+	t.Helper()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed := new(output)
+	f, err := scflocal.Start(t.Context(), binary, env, printed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := f.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return f, printed
+}
+
+// saw is what the function of testdata/echo tells of an invocation.
+type saw struct {
+	Payload     string
+	Context     map[string]string // what came with the invocation, beside variables
+	Invocation  map[string]string // variables that came with it
+	Environment []string          // of the process
+	Limit, Left time.Duration
+}
+
+func invoke(t *testing.T, f *scflocal.Function, s scflocal.Settings, payload string) saw {
+	t.Helper()
+	returned, err := f.Invoke(t.Context(), s, []byte(payload))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var told saw
+	if err := json.Unmarshal(returned, &told); err != nil {
+		t.Fatal(err)
+	}
+	return told
+}
+
+func TestInvocation(t *testing.T) {
+	t.Parallel()
+	f, _ := start(t, "OF_THE_PROCESS=1")
+	settings := scflocal.Settings{Environment: map[string]string{"A": "1", "SECRET": "x"}, Region: "ap-guangzhou", AppID: "1250000000", TimeLimit: 5 * time.Second, MemoryLimit: 64}
+	told := invoke(t, f, settings, `{"a":"<&>"}`)
+	if diff := cmp.Diff(`{"a":"<&>"}`, told.Payload); diff != "" {
+		t.Errorf("payload (-want +got):\n%s", diff)
+	}
+	want := map[string]string{"region": "ap-guangzhou", "appid": "1250000000", "memory": "64", "namespace": "default", "name": "ci-callback", "version": "$LATEST"}
+	id := told.Context["id"]
+	delete(told.Context, "id")
+	if diff := cmp.Diff(want, told.Context); diff != "" || len(id) != 36 {
+		t.Errorf("id %q; context (-want +got):\n%s", id, diff)
+	}
+	if diff := cmp.Diff(settings.Environment, told.Invocation); diff != "" {
+		t.Errorf("variables (-want +got):\n%s", diff)
+	}
+	if told.Limit != 5*time.Second || told.Left > 5*time.Second || told.Left < time.Second {
+		t.Errorf("limit %v, left %v", told.Limit, told.Left)
+	}
+	environment := strings.Join(told.Environment, "\n")
+	for _, has := range []string{"OF_THE_PROCESS=1", "TENCENTCLOUD_RUNENV=SCF", "_LAMBDA_SERVER_PORT=", "A=1"} {
+		if !strings.Contains(environment, has) {
+			t.Errorf("the process's environment lacks %s:\n%s", has, environment)
+		}
+	}
+	if strings.Contains(environment, "HOME=") {
+		t.Errorf("the process has variables of this one:\n%s", environment)
+	}
+	if again := invoke(t, f, scflocal.Settings{}, `{}`); again.Context["id"] == id || again.Context["memory"] != "128" || again.Limit != 30*time.Second {
+		t.Errorf("defaults: %+v", again)
+	}
+}
+
+func TestFunctionError(t *testing.T) {
+	t.Parallel()
+	f, _ := start(t)
+	for payload, want := range map[string]string{`"fail"`: "it failed", `"panic"`: "it panicked"} {
+		_, err := f.Invoke(t.Context(), scflocal.Settings{}, []byte(payload))
+		failed, ok := errors.AsType[*scflocal.FunctionError](err)
+		if !ok || !strings.Contains(failed.Message, want) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", payload, err)
+		}
+	}
+}
+
+func TestOutput(t *testing.T) {
+	t.Parallel()
+	f, printed := start(t)
+	invoke(t, f, scflocal.Settings{}, `"a payload"`)
+	if err := f.Stop(); err != nil { // after which all of it is there
+		t.Error(err)
+	}
+	if !strings.Contains(printed.String(), "a payload") {
+		t.Errorf("printed %q", printed)
+	}
+}
+
+// TestExit ends the invocation where the function ends.
+func TestExit(t *testing.T) {
+	t.Parallel()
+	f, _ := start(t)
+	if _, err := f.Invoke(t.Context(), scflocal.Settings{}, []byte(`"exit"`)); err == nil {
+		t.Error("no error of a function that ended")
+	}
+	select {
+	case <-f.Exited():
+	case <-time.After(10 * time.Second):
+		t.Fatal("it has not ended")
+	}
+	if _, err := f.Invoke(t.Context(), scflocal.Settings{}, []byte(`{}`)); err == nil {
+		t.Error("no error after the end")
+	}
+}
+
+// TestCancel lets go of an invocation that takes too long.
+func TestCancel(t *testing.T) {
+	t.Parallel()
+	f, _ := start(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := f.Invoke(ctx, scflocal.Settings{}, []byte(`"sleep"`)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("error %v", err)
+	}
+	invoke(t, f, scflocal.Settings{}, `{}`)
+}
+
+func TestEndsWithContext(t *testing.T) {
+	t.Parallel()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f, err := scflocal.Start(ctx, binary, nil, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	select {
+	case <-f.Exited():
+	case <-time.After(10 * time.Second):
+		t.Error("the function outlives its context")
+	}
+	if err := f.Stop(); err != nil {
+		t.Errorf("stop what has ended: %v", err)
+	}
+}
+
+func TestStartErrors(t *testing.T) {
+	t.Parallel()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := scflocal.Start(t.Context(), filepath.Join(t.TempDir(), "nothing"), nil, io.Discard); err == nil {
+		t.Error("no error of a missing binary")
+	}
+	if _, err := scflocal.Start(t.Context(), binary, []string{"END_AT_ONCE=1"}, io.Discard); err == nil || !strings.Contains(err.Error(), "before it listened") {
+		t.Errorf("a function that ends at once: %v", err)
+	}
+}
+
+func TestEvent(t *testing.T) {
+	t.Parallel()
+	header := http.Header{"Content-Type": {"text/xml"}, "X-A": {"1", "2"}}
+	u := &url.URL{Path: "/a b", RawQuery: "token=x&a=1&a=2&b"}
+	for _, test := range []struct{ name, body, want string }{
+		{"text", "<a>é</a>", `"body":"<a>é</a>"`},
+		{"binary", "\xff\x00", `"body":"/wA=","isBase64Encoded":true`},
+		{"empty", "", `"body":""`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			payload, err := scflocal.Event("POST", u, header, "192.0.2.1", []byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := `{` + test.want + `,"headers":{"content-type":"text/xml","x-a":"1, 2","x-scf-remote-addr":"192.0.2.1"},"httpMethod":"POST","path":"/a b","queryString":{"a":["1","2"],"b":"","token":"x"}}`
+			if diff := cmp.Diff(asAny(t, want), asAny(t, string(payload))); diff != "" {
+				t.Errorf("event (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func asAny(t *testing.T, s string) (v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(s), &v); err != nil {
+		t.Fatalf("%v: %s", err, s)
+	}
+	return v
+}
+
+func TestGateway(t *testing.T) {
+	t.Parallel()
+	var event []byte
+	var answer string
+	var fail error
+	server := httptest.NewServer(scflocal.Gateway{Invoke: func(_ *http.Request, payload []byte) ([]byte, error) {
+		event = payload
+		return []byte(answer), fail
+	}})
+	t.Cleanup(server.Close)
+	for _, test := range []struct {
+		name, answer string
+		fail         error
+		status       int
+		body         string
+	}{
+		{"answer", `{"isBase64Encoded":false,"statusCode":503,"headers":{"Retry-After":"30","Content-Type":"application/json"},"body":"{}"}`, nil, 503, "{}"},
+		{"no_integrated_response", `{"a":1}`, nil, 403, "no integrated response"},
+		{"no_json", `hello`, nil, 403, "no integrated response"},
+		{"odd_status", `{"statusCode":20}`, nil, 403, "no integrated response"},
+		{"failed", ``, errors.New("the function failed"), 502, "the function failed"},
+	} {
+		answer, fail = test.answer, test.fail
+		response, err := http.Post(server.URL+"/path?token=x", "text/xml", strings.NewReader("<a/>"))
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		body, err := io.ReadAll(response.Body)
+		response.Body.Close()
+		if err != nil || response.StatusCode != test.status || !strings.Contains(string(body), test.body) {
+			t.Errorf("%s: %d %q, %v", test.name, response.StatusCode, body, err)
+		}
+		if test.name == "answer" && (response.Header.Get("Retry-After") != "30" || response.Header.Get("Content-Type") != "application/json") {
+			t.Errorf("headers %v", response.Header)
+		}
+	}
+	got, _ := asAny(t, string(event)).(map[string]any)
+	headers, _ := got["headers"].(map[string]any)
+	if got["httpMethod"] != "POST" || got["path"] != "/path" || got["body"] != "<a/>" || headers["x-scf-remote-addr"] != "127.0.0.1" {
+		t.Errorf("event %s", event)
+	}
+}
+
+func TestGatewayRefusesLongBodies(t *testing.T) {
+	t.Parallel()
+	g := scflocal.Gateway{Invoke: func(*http.Request, []byte) ([]byte, error) {
+		t.Error("invoked")
+		return nil, nil
+	}}
+	recorder := httptest.NewRecorder()
+	g.ServeHTTP(recorder, httptest.NewRequest("POST", "/", strings.NewReader(strings.Repeat("x", 17<<20))))
+	if recorder.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("status %d", recorder.Code)
+	}
+}
+
+// TestGatewayAddress takes the port off the client's address, of IPv6 too.
+func TestGatewayAddress(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{"192.0.2.1:1234": "192.0.2.1", "[2001:db8::1]:1234": "2001:db8::1"} {
+		var event []byte
+		g := scflocal.Gateway{Invoke: func(_ *http.Request, payload []byte) ([]byte, error) {
+			event = payload
+			return []byte(`{"statusCode":200}`), nil
+		}}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = address
+		g.ServeHTTP(httptest.NewRecorder(), r)
+		if !strings.Contains(string(event), `"x-scf-remote-addr":"`+want+`"`) {
+			t.Errorf("%s: %s", address, event)
+		}
+	}
+}
