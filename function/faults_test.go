@@ -27,7 +27,7 @@ const (
 )
 
 func stages() []stage {
-	running := jobVersion{id: "j1", state: "Running"}
+	running := jobVersion{id: "j1", state: "Running", end: "2000-01-01T00:00:09+0000"} // an odd time, which a final state beats
 	older := jobVersion{id: "j1", state: "Success", end: "2000-01-01T00:00:01+0000", object: faultObject, md5: faultMD5}
 	newer := older
 	newer.end = "2000-01-01T00:00:02+0000"

@@ -23,6 +23,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/gateway"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // exchange is a request and the answer to it.
@@ -436,6 +437,26 @@ func TestForeignTagsStay(t *testing.T) {
 	want := []coslocal.Tag{{Key: "project", Value: "x"}, {Key: "md5", Value: "another"}, {Key: "content-md5", Value: sampleMD5}}
 	if diff := cmp.Diff(want, o.Tags); diff != "" {
 		t.Errorf("%d %s; tags (-want +got):\n%s", a.status, a.body, diff)
+	}
+}
+
+// TestMostTagged says of the outputs past the limit that they are not tagged, instead of
+// never coming to an end.
+func TestMostTagged(t *testing.T) {
+	t.Parallel()
+	var sums []string
+	for i := range mostTagged + 2 {
+		sums = append(sums, fmt.Sprintf(`{"ObjectName":"o%d","Md5":%q}`, i, sampleMD5))
+	}
+	body := strings.Replace(oneJob("j1", "Success", "", "o", sampleMD5), `"Md5Info":[`, `"Md5Info":[`+strings.Join(sums, ",")+",", 1)
+	s := newSite(t, 1)
+	a := s.newReceiver(t, nil).post(t, body, "TAG_MD5=true")
+	if a.status != 200 || len(a.Results[0].Tags) != mostTagged+1 {
+		t.Fatalf("%d, %d tags", a.status, len(a.Results[0].Tags))
+	}
+	want := store.Tag{Outcome: store.Skipped, Reason: "3 more outputs: of a job, 5000 are tagged"}
+	if diff := cmp.Diff(want, a.Results[0].Tags[mostTagged]); diff != "" {
+		t.Errorf("last tag (-want +got):\n%s", diff)
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -12,9 +13,11 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
-// sideBySide is how many jobs of one callback, and how many outputs of one job, are
-// worked on at a time.
-const sideBySide = 8
+const (
+	jobsAtATime    = 8     // of one callback
+	outputsAtATime = 16    // of one job
+	mostTagged     = 5_000 // outputs of one job, so that a callback ends within its time and its answer within 6 MB
+)
 
 // result is what became of one job.
 type result struct {
@@ -26,11 +29,11 @@ type result struct {
 	Tags    []store.Tag   `json:"tags,omitempty"`
 }
 
-// keep writes the records, which it lets go of, and tags the outputs. Its error is the worst of what
-// happened; the results tell what was done all the same.
+// keep writes the records, which it lets go of, and tags the outputs. Its error is the
+// worst of what happened; the results tell what was done all the same.
 func (c *call) keep(ctx context.Context, records []*model.Record) ([]result, error) {
 	results := make([]result, len(records))
-	errs := each(len(records), func(i int) error {
+	errs := each(len(records), jobsAtATime, func(i int) error {
 		r := records[i]
 		records[i] = nil // it can be megabytes, and is of no use once it is encoded
 		results[i] = result{Kind: r.Kind, ID: r.ID, State: cut(r.State, shortText)}
@@ -39,10 +42,10 @@ func (c *call) keep(ctx context.Context, records []*model.Record) ([]result, err
 	return results, worst(errs)
 }
 
-// each does something for 0 to n-1, sideBySide of them at a time, and gives the error of
+// each does something for 0 to n-1, so many of them at a time, and gives the error of
 // each; a panic is one. The caller's goroutine does its share: most callbacks are of one
 // job with one output, and need no other.
-func each(n int, do func(i int) error) []error {
+func each(n, atATime int, do func(i int) error) []error {
 	errs := make([]error, n)
 	var taken atomic.Int64
 	work := func() {
@@ -54,7 +57,7 @@ func each(n int, do func(i int) error) []error {
 		}
 	}
 	var others sync.WaitGroup
-	for range min(n, sideBySide) - 1 {
+	for range min(n, atATime) - 1 {
 		others.Go(work)
 	}
 	work()
@@ -94,22 +97,30 @@ func (c *call) toTag(r *model.Record) []model.Output {
 // refuses is the operator's business, and in the log.
 func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) ([]store.Tag, error) {
 	ended, _ := time.Parse(time.RFC3339, endTime) // zero where the callback has none
-	tags := make([]store.Tag, len(outputs))
-	errs := each(len(outputs), func(i int) error {
-		o := outputs[i]
+	tagged := outputs[:min(len(outputs), mostTagged)]
+	tags := make([]store.Tag, len(tagged), len(tagged)+1)
+	errs := each(len(tagged), outputsAtATime, func(i int) error {
+		o := tagged[i]
 		tags[i] = store.Tag{Bucket: cut(o.Bucket, shortText), Object: cut(o.Key, longText), Outcome: store.Failed, Reason: bugReason}
 		tag, err := c.store.TagOutput(ctx, o, ended)
-		if isBug(err) {
-			return err
-		}
-		tags[i].Outcome, tags[i].Reason = tag.Outcome, cut(tag.Reason, longText)
-		if errors.Is(err, store.ErrMisconfigured) {
-			c.log.Error("an output was not tagged", "requestId", c.requestID(ctx), "error", cut(err.Error(), longText))
-			return nil
+		if !isBug(err) {
+			tags[i].Outcome, tags[i].Reason = tag.Outcome, cut(tag.Reason, longText)
 		}
 		return err
 	})
-	return tags, worst(errs)
+	if more := len(outputs) - len(tagged); more > 0 {
+		tags = append(tags, store.Tag{Outcome: store.Skipped, Reason: fmt.Sprintf("%d more outputs: of a job, %d are tagged", more, mostTagged)})
+	}
+	return tags, worst(c.logRefused(ctx, errs))
+}
+
+// logRefused logs that COS refused tags, and gives the errors without those.
+func (c *call) logRefused(ctx context.Context, errs []error) []error {
+	refused := func(err error) bool { return errors.Is(err, store.ErrMisconfigured) }
+	if i := slices.IndexFunc(errs, refused); i >= 0 {
+		c.log.Error("an output was not tagged", "requestId", c.requestID(ctx), "error", cut(errs[i].Error(), longText))
+	}
+	return slices.DeleteFunc(errs, refused)
 }
 
 // worst gives the error that decides the answer: a bug, else a setting, else COS.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -54,8 +55,10 @@ type schedule struct {
 	callbacks []*callback
 	queue     []*callback // deliveries to come
 	underway  []*delivery
-	foreign   int // tags that somebody else has set
-	faults    int // that are still to happen
+	foreign   int       // tags that somebody else has set
+	faults    int       // that are still to happen
+	garbling  int       // answers with tag sets that are still to be unreadable
+	outage    time.Time // COS does nothing until then
 	kills     int
 }
 
@@ -63,6 +66,12 @@ type schedule struct {
 func simulate(t *testing.T, seed uint64) int {
 	s := &schedule{world: newWorld(t, 3), rng: rand.New(rand.NewPCG(seed, 1))}
 	s.faults, s.kills = s.rng.IntN(8), s.rng.IntN(3)
+	if s.rng.IntN(6) == 0 {
+		s.garbled, s.garbling = true, 1+s.rng.IntN(8)
+	}
+	if s.rng.IntN(6) == 0 {
+		s.outage = time.Now().Add(time.Duration(s.rng.IntN(40)) * time.Second)
+	}
 	s.arrange()
 	for steps := 0; len(s.queue) > 0 || len(s.underway) > 0 || len(s.late) > 0; steps++ {
 		s.step()
@@ -138,15 +147,23 @@ func (s *schedule) step() {
 	case n == 6 && len(s.late) > 0 || len(s.queue)+len(s.underway) == 0:
 		s.land()
 	case len(waiting) > 0:
-		s.meet(pick(s.rng, waiting), s.fate())
+		f := pick(s.rng, waiting)
+		s.meet(f, s.fate(f))
 	default:
 		time.Sleep(time.Duration(1+s.rng.IntN(200)) * time.Millisecond)
 	}
 }
 
-// fate draws what becomes of a request: a fault as long as there are some left, since
-// COS recovers in the end.
-func (s *schedule) fate() fate {
+// fate draws what becomes of a request: a fault while COS is out, or as long as there
+// are some left, since COS recovers in the end.
+func (s *schedule) fate(f *flight) fate {
+	if time.Now().Before(s.outage) {
+		return pick(s.rng, []fate{refused503, stalled, stalled, reset})
+	}
+	if s.garbling > 0 && f.request.Method == http.MethodGet && f.request.URL.Query().Has("tagging") {
+		s.garbling--
+		return pick(s.rng, []fate{emptyAnswer, jsonAnswer, markupAnswer})
+	}
 	if s.faults == 0 || s.rng.IntN(3) > 0 {
 		return answered
 	}
