@@ -82,7 +82,7 @@ func (s stage) run(t *testing.T, fates map[int]fate) (requests int) {
 		w := newWorld(t, 1)
 		w.arrange(s)
 		d := w.instances[0].deliver(w.newCallback(s.name, s.deliver), 30*time.Second)
-		for !d.done {
+		for !w.ended(d) {
 			waiting := w.waiting()
 			if len(waiting) == 0 {
 				time.Sleep(50 * time.Millisecond)
@@ -164,7 +164,7 @@ func (s stage) killAt(t *testing.T, at int, carriedOut bool) {
 	}
 	w.kill(w.instances[0], func() bool { return carriedOut })
 	d := w.instances[0].deliver(c, 30*time.Second)
-	for !d.done {
+	for !w.ended(d) {
 		if waiting := w.waiting(); len(waiting) > 0 {
 			w.meet(waiting[0], answered)
 		}

@@ -132,8 +132,7 @@ func (s *schedule) version(job jobVersion, n int) jobVersion {
 // step makes one thing happen.
 func (s *schedule) step() {
 	waiting := s.waiting()
-	s.collect()
-	idle := slices.DeleteFunc(slices.Clone(s.instances), func(i *instance) bool { return i.current != nil })
+	idle := s.collect()
 	switch n := s.rng.IntN(20); {
 	case n < 4 && len(s.queue) > 0 && len(idle) > 0:
 		limit := pick(s.rng, []time.Duration{3 * time.Second, 10 * time.Second, 30 * time.Second})
@@ -172,14 +171,17 @@ func (s *schedule) fate(f *flight) fate {
 }
 
 // collect takes the deliveries that ended, and delivers again what was not answered
-// with 200.
-func (s *schedule) collect() {
+// with 200. It gives the instances that have nothing to do.
+func (s *schedule) collect() (idle []*instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.underway = slices.DeleteFunc(s.underway, func(d *delivery) bool {
 		if d.done && (d.answer == nil || d.answer.status != 200) {
 			s.queue = append(s.queue, d.callback)
 		}
 		return d.done
 	})
+	return slices.DeleteFunc(slices.Clone(s.instances), func(i *instance) bool { return i.current != nil })
 }
 
 // tagByAnother adds a tag to an output as its owner does, all at once.

@@ -205,6 +205,13 @@ func (i *instance) deliver(c *callback, limit time.Duration) *delivery {
 	return d
 }
 
+// ended tells whether a delivery has its answer.
+func (w *world) ended(d *delivery) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return d.done
+}
+
 // finish takes the answer, and checks that it is true.
 func (i *instance) finish(d *delivery, returned []byte, err error) {
 	i.mu.Lock()
