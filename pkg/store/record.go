@@ -79,7 +79,7 @@ type write struct {
 // instance may have written in between.
 func (w *write) settle(ctx context.Context) (Outcome, error) {
 	for first := true; ; first = false {
-		theirs, err := w.store.get(ctx, w.key, max(mostStored, len(w.ours)+1))
+		theirs, err := w.store.get(ctx, w.key, w.ours)
 		if err != nil {
 			return "", err
 		}
@@ -144,23 +144,23 @@ func (s *Store) KeepRejected(ctx context.Context, body []byte) (string, error) {
 // status of other conflicts too.
 func (s *Store) keep(ctx context.Context, key string, body []byte) (kept bool, err error) {
 	if s.records.versioned.Load() {
-		if kept, err = s.exists(ctx, key); kept || err != nil {
+		if kept, err = s.holds(ctx, key, body); kept || err != nil {
 			return kept, err
 		}
 	}
 	if kept, err = s.create(ctx, key, "application/octet-stream", body); kept || err != nil {
 		return kept, err
 	}
-	if kept, err = s.exists(ctx, key); err == nil && !kept {
+	if kept, err = s.holds(ctx, key, body); err == nil && !kept {
 		err = s.contended(key)
 	}
 	return kept, err
 }
 
-// exists reads a byte, which takes no other permission than reading records does.
-func (s *Store) exists(ctx context.Context, key string) (bool, error) {
-	first, err := s.get(ctx, key, 1)
-	return first != nil, err
+// holds tells whether a body is what is stored.
+func (s *Store) holds(ctx context.Context, key string, body []byte) (bool, error) {
+	stored, err := s.get(ctx, key, body)
+	return stored != nil && bytes.Equal(stored, body), err
 }
 
 const jsonType = "application/json"
@@ -198,8 +198,10 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 	return response, nil
 }
 
-// get reads an object, at most that many bytes of it; nil where there is none.
-func (s *Store) get(ctx context.Context, key string, most int) ([]byte, error) {
+// get reads an object, of which some content is expected; nil where there is none. It
+// takes only COS's word for another content that is no record.
+func (s *Store) get(ctx context.Context, key string, expected []byte) ([]byte, error) {
+	most := max(mostStored, len(expected)+1)
 	var body bytes.Buffer
 	response, err := s.try(ctx, getObject, func(ctx context.Context) (*cos.Response, error) {
 		response, err := s.records.Object.Get(ctx, key, nil)
@@ -215,6 +217,11 @@ func (s *Store) get(ctx context.Context, key string, most int) ([]byte, error) {
 	})
 	if e, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.StatusCode == http.StatusNotFound && e.Code == "NoSuchKey" {
 		return nil, nil
+	}
+	if err == nil && !fromCOS(response) && !bytes.Equal(body.Bytes(), expected) {
+		if _, notRecord := model.ParseRecord(body.Bytes()); notRecord != nil {
+			err = errUnreadable
+		}
 	}
 	if err != nil {
 		return nil, explain(getObject, s.Bucket, key, err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -19,10 +20,10 @@ const longestTry = 5 * time.Second
 const requestID = "x-cos-request-id"
 
 // fromCOS tells whether a success is COS's own, and not that of a proxy or a portal on
-// the way. An ETag will do for an object, as not everything that speaks COS has request
-// ids. A tag set shows in what it is; the writing of one, by reading it again.
-func fromCOS(op operation, r *cos.Response) bool {
-	return op == getTags || r.Header.Get(requestID) != "" || r.Header.Get("ETag") != ""
+// the way. What every object has will do, as not everything that speaks COS has request
+// ids.
+func fromCOS(r *cos.Response) bool {
+	return cmp.Or(r.Header.Get(requestID), r.Header.Get("ETag"), r.Header.Get("Last-Modified")) != ""
 }
 
 // exponential is the usual wait between tries: 100 milliseconds, doubled each time, half
@@ -72,7 +73,7 @@ func (s *Store) try(ctx context.Context, op operation, call func(context.Context
 		// others: the next try dials.
 		(&http.Client{Transport: s.pool.transport}).CloseIdleConnections()
 	}
-	if err == nil && !fromCOS(op, response) {
+	if err == nil && !fromCOS(response) && op != getObject && op != getTags { // what was got shows what it is
 		err = errUnreadable
 	}
 	return response, err
