@@ -67,7 +67,7 @@ func simulate(t *testing.T, seed uint64) int {
 	s := &schedule{world: newWorld(t, 3), rng: rand.New(rand.NewPCG(seed, 1))}
 	s.faults, s.kills = s.rng.IntN(8), s.rng.IntN(3)
 	if s.rng.IntN(6) == 0 {
-		s.garbled, s.garbling = true, 1+s.rng.IntN(8)
+		s.garbling = 1 + s.rng.IntN(8)
 	}
 	if s.rng.IntN(6) == 0 {
 		s.outage = time.Now().Add(time.Duration(s.rng.IntN(40)) * time.Second)
