@@ -54,12 +54,28 @@ func (c *call) bug(v any) *answer {
 	if p, ok := v.(*store.PanicError); ok {
 		v, stack = p.Value, p.Stack
 	}
-	c.log.Error("bug", "error", legible(fmt.Sprint(v), 3*shortText), "stack", cut(string(stack), 6000))
+	c.log.Error("bug", "requestId", c.id, "error", legible(fmt.Sprint(v), 3*shortText), "stack", cut(string(stack), 6000))
 	return refuse(http.StatusInternalServerError, "internal", bugReason)
 }
 
-// encode gives the answer as the platform reads it.
+// mostAnswer is what the platform takes of an answer, in bytes, with some to spare.
+// https://cloud.tencent.com/document/product/583/11637
+const mostAnswer = 5 << 20
+
+// encode gives the answer as the platform reads it. One that is too long for it goes
+// without what became of the tags; the log counts them.
 func (a *answer) encode() ([]byte, error) {
+	encoded, err := a.response()
+	if len(encoded) > mostAnswer {
+		for i := range a.Results {
+			a.Results[i].Tags = nil
+		}
+		encoded, err = a.response()
+	}
+	return encoded, err
+}
+
+func (a *answer) response() ([]byte, error) {
 	response, err := gateway.JSONResponse(a.status, a)
 	if err != nil {
 		return nil, err
@@ -102,12 +118,13 @@ func legible(s string, most int) string {
 	}, cut(s, most))
 }
 
-// requestID is SCF's id of the invocation, else the gateway's of the request.
-func (c *call) requestID(ctx context.Context) string {
-	if f, ok := functioncontext.FromContext(ctx); ok && f.RequestID != "" {
-		return legible(f.RequestID, shortText)
+// requestID gives SCF's id of the invocation.
+func requestID(ctx context.Context) string {
+	f, ok := functioncontext.FromContext(ctx)
+	if !ok {
+		return ""
 	}
-	return legible(c.request.ID, shortText)
+	return cut(f.RequestID, shortText)
 }
 
 // logLine writes the one line of a callback. Its fields are on one level, since CLS
@@ -123,7 +140,7 @@ func (c *call) logLine(ctx context.Context, a *answer, took time.Duration) {
 		level = slog.LevelWarn
 	}
 	fields := []slog.Attr{
-		slog.String("requestId", c.requestID(ctx)),
+		slog.String("requestId", c.id),
 		slog.Int("status", a.status),
 		slog.Float64("durationMs", float64(took.Microseconds())/1000),
 		slog.String("method", legible(c.request.Method, shortText)),

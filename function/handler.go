@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -43,14 +44,19 @@ func NewHandler(o Options) *Handler {
 
 // Invoke answers one trigger event. It returns an error only for an event that is no
 // HTTP request; everything else that can happen is an HTTP answer.
-func (h *Handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, err error) {
 	started := time.Now()
-	request, err := gateway.ParseRequest(payload)
-	if err != nil {
-		h.log.Error("not an HTTP request", "error", err.Error())
+	c := &call{Handler: h, id: requestID(ctx)}
+	defer func() {
+		if v := recover(); v != nil {
+			returned, err = c.bug(v).encode()
+		}
+	}()
+	if c.request, err = gateway.ParseRequest(payload); err != nil {
+		h.log.Error("not an HTTP request", "requestId", c.id, "error", err.Error())
 		return nil, err
 	}
-	c := &call{Handler: h, request: request}
+	c.id = or(c.id, cut(c.request.ID, shortText))
 	answer := c.answer(ctx)
 	c.logLine(ctx, answer, time.Since(started))
 	return answer.encode()
@@ -72,12 +78,14 @@ func (h *Handler) environment(ctx context.Context) config.Environment {
 // call is one HTTP request on its way to an answer.
 type call struct {
 	*Handler
+	id          string // SCF's id of the invocation, else the gateway's of the request
 	request     *gateway.Request
 	environment config.Environment
 	config      config.Config
 	store       *store.Store // nil until the settings are read
 	open        bool         // callbacks come in without a token
 	size        int          // of the body
+	outputs     atomic.Int64 // that were to be tagged so far
 }
 
 // answer decides, in this order: method, token, settings, size, body.
@@ -112,7 +120,7 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 	}
 	options := c.config.Store()
 	options.Backoff = c.Backoff
-	options.Warn = func(message string) { c.log.Warn(message, "requestId", c.requestID(ctx)) }
+	options.Warn = func(message string) { c.log.Warn(message, "requestId", c.id) }
 	if c.store, err = c.Pool.Open(options); err != nil {
 		return c.failed(err)
 	}

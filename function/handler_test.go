@@ -454,7 +454,7 @@ func TestMostTagged(t *testing.T) {
 	if a.status != 200 || len(a.Results[0].Tags) != mostTagged+1 {
 		t.Fatalf("%d, %d tags", a.status, len(a.Results[0].Tags))
 	}
-	want := store.Tag{Outcome: store.Skipped, Reason: "3 more outputs: of a job, 5000 are tagged"}
+	want := store.Tag{Outcome: store.Skipped, Reason: "3 more outputs: of a callback, 5000 are tagged"}
 	if diff := cmp.Diff(want, a.Results[0].Tags[mostTagged]); diff != "" {
 		t.Errorf("last tag (-want +got):\n%s", diff)
 	}

@@ -16,7 +16,7 @@ import (
 const (
 	jobsAtATime    = 8     // of one callback
 	outputsAtATime = 16    // of one job
-	mostTagged     = 5_000 // outputs of one job, so that a callback ends within its time and its answer within 6 MB
+	mostTagged     = 5_000 // outputs of one callback, so that it ends within its time
 )
 
 // result is what became of one job.
@@ -97,7 +97,8 @@ func (c *call) toTag(r *model.Record) []model.Output {
 // refuses is the operator's business, and in the log.
 func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) ([]store.Tag, error) {
 	ended, _ := time.Parse(time.RFC3339, endTime) // zero where the callback has none
-	tagged := outputs[:min(len(outputs), mostTagged)]
+	before := int(c.outputs.Add(int64(len(outputs)))) - len(outputs)
+	tagged := outputs[:max(0, min(len(outputs), mostTagged-before))]
 	tags := make([]store.Tag, len(tagged), len(tagged)+1)
 	errs := each(len(tagged), outputsAtATime, func(i int) error {
 		o := tagged[i]
@@ -109,16 +110,16 @@ func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) 
 		return err
 	})
 	if more := len(outputs) - len(tagged); more > 0 {
-		tags = append(tags, store.Tag{Outcome: store.Skipped, Reason: fmt.Sprintf("%d more outputs: of a job, %d are tagged", more, mostTagged)})
+		tags = append(tags, store.Tag{Outcome: store.Skipped, Reason: fmt.Sprintf("%d more outputs: of a callback, %d are tagged", more, mostTagged)})
 	}
-	return tags, worst(c.logRefused(ctx, errs))
+	return tags, worst(c.logRefused(errs))
 }
 
 // logRefused logs that COS refused tags, and gives the errors without those.
-func (c *call) logRefused(ctx context.Context, errs []error) []error {
+func (c *call) logRefused(errs []error) []error {
 	refused := func(err error) bool { return errors.Is(err, store.ErrMisconfigured) }
 	if i := slices.IndexFunc(errs, refused); i >= 0 {
-		c.log.Error("an output was not tagged", "requestId", c.requestID(ctx), "error", cut(errs[i].Error(), longText))
+		c.log.Error("an output was not tagged", "requestId", c.id, "error", cut(errs[i].Error(), longText))
 	}
 	return slices.DeleteFunc(errs, refused)
 }

@@ -43,7 +43,10 @@ func main() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(garbage)
 	}
-	h := NewHandler(Options{Pool: store.NewPool(nil), Output: os.Stdout, Environ: os.Environ, Version: version})
+	// As it is now: scf-go-lib adds to it what comes with each invocation, and nothing of
+	// one is to be seen in the next.
+	environ := os.Environ()
+	h := NewHandler(Options{Pool: store.NewPool(nil), Output: os.Stdout, Environ: func() []string { return environ }, Version: version})
 	h.log.Info("started", "version", version)
 	cloudfunction.StartHandler(invoke(h.Invoke))
 }

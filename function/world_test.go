@@ -53,7 +53,6 @@ type world struct {
 	flights   []*flight // requests that wait to be carried out
 	late      []*flight // given up by the client, or doubled on the way, and still to be carried out
 	serial    int       // of credentials
-	garbled   int       // answers with tag sets that were none
 	accepted  []coslocal.Credential
 	raced     map[string]int // by bucket and key, writes that only a compare-and-swap could have prevented
 	wrong     []string
@@ -96,6 +95,7 @@ type delivery struct {
 	deadline time.Time
 	done     bool
 	answer   *answeredWith
+	garbled  int // answers to it with tag sets that were none
 	// overwrote is that a record that was there was written.
 	overwrote bool
 	read      map[string]reading // what this delivery last learnt, and with which request, by bucket and key
@@ -258,7 +258,7 @@ func (w *world) checkTrue(d *delivery) {
 	}
 	for _, r := range d.answer.body.Results {
 		for _, tag := range r.Tags {
-			if tag.Outcome == store.Failed && w.garbled < mostGarbled {
+			if tag.Outcome == store.Failed && d.garbled < mostGarbled {
 				w.complain("%s: 200, and tag failed: %s", d.name, tag.Reason)
 			}
 			if (tag.Outcome == store.Tagged || tag.Outcome == store.Unchanged) && w.tags(simMedia, tag.Object)["md5"] != d.md5s[tag.Object] && w.raced[simMedia+"/"+tag.Object] == 0 {
@@ -496,7 +496,7 @@ func (w *world) meet(f *flight, what fate) {
 			return
 		}
 		if f.request.URL.Query().Has("tagging") {
-			w.garbled++
+			f.delivery.garbled++
 		}
 		f.forget()
 		f.answer(http.StatusOK, map[fate]string{jsonAnswer: `{"ok":true}`, markupAnswer: "<html><body>Welcome</body></html>"}[what])

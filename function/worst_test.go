@@ -46,13 +46,15 @@ func worstBodies(size int) map[string]func() string {
 		"xml_distinct_attribute": count(1<<30, xmlHead+`<a`, ` n%d="x"`, `/>`+xmlTail),
 		"xml_quotes":             fill(xmlHead, `"`, xmlTail),
 		"xml_quotes_message":     fill(`<Response><JobsDetail><JobId>j1</JobId><Message>`, `"`, `</Message></JobsDetail></Response>`),
-		"xml_control_text":       fill(xmlHead, "\t", xmlTail),
-		"xml_entities":           fill(xmlHead, `&#34;`, xmlTail),
-		"xml_deep":               fill(xmlHead, `<a>`, ``),
-		"xml_comments":           fill(xmlHead, `<!---->`, xmlTail),
-		"xml_cdata":              fill(xmlHead, `<![CDATA[x]]>`, xmlTail),
-		"xml_tiny_jobs":          count(999, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
-		"xml_too_many_jobs":      count(1<<30, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
+		"xml_quotes_outputs": fill(`<Response><JobsDetail><JobId>j1</JobId><State>Success</State><Operation><MediaResult><OutputFile><Bucket>`+strings.Repeat(`"`, 3000)+
+			`</Bucket>`+objectNames(330)+`</OutputFile></MediaResult><UserData>`, `"`, `</UserData></Operation></JobsDetail></Response>`),
+		"xml_control_text":  fill(xmlHead, "\t", xmlTail),
+		"xml_entities":      fill(xmlHead, `&#34;`, xmlTail),
+		"xml_deep":          fill(xmlHead, `<a>`, ``),
+		"xml_comments":      fill(xmlHead, `<!---->`, xmlTail),
+		"xml_cdata":         fill(xmlHead, `<![CDATA[x]]>`, xmlTail),
+		"xml_tiny_jobs":     count(999, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
+		"xml_too_many_jobs": count(1<<30, `<Response>`, `<JobsDetail><JobId>j%d</JobId></JobsDetail>`, `</Response>`),
 		"xml_large_jobs": func() string {
 			var b strings.Builder
 			b.WriteString(`<Response>`)
@@ -73,12 +75,21 @@ func worstBodies(size int) map[string]func() string {
 		"json_same_job":       fill(`{"JobsDetail":[`+strings.Repeat(`{"JobId":"j"},`, 998)+`{"JobId":"j","a":"`, `x`, `"}]}`),
 		"json_outputs":        count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+mediaIn+`","Region":"`+region+`","ObjectName":[`, `"o%d",`, `"o"]}}}`+jsonTail),
 		"json_md5s":           count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"other-1999999999","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"o%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
-		"json_odd_outputs":    count(12_000, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+strings.Repeat("b", 100)+`","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"\"\"\"\"\"\"\"\"%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
+		"json_odd_outputs":    count(6_000, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+strings.Repeat("b", 100)+`","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"\"\"\"\"\"\"\"\"%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
 		"no_callback":         fill(``, `x`, ``),
 		"no_callback_quotes":  fill(``, `"`, ``),
 		"white_space":         fill(``, "\n", ``),
 		"not_utf8":            fill(``, "\xff", ``),
 	}
+}
+
+// objectNames writes the names of that many outputs.
+func objectNames(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "<ObjectName>o%d</ObjectName>", i)
+	}
+	return b.String()
 }
 
 // TestWorstBodies delivers the worst bodies to one instance. Each is answered in 3 seconds, and all that time the process stays below the
@@ -120,7 +131,7 @@ func TestWorstBodies(t *testing.T) {
 		body := bodies[name]()
 		s.clear(t)
 		deliver(name, worstEvent(t, body, "text"))
-		if name != "xml_quotes" && name != "json_quotes" && name != "json_controls" && name != "not_utf8" {
+		if name != "xml_quotes" && name != "xml_quotes_outputs" && name != "json_quotes" && name != "json_controls" && name != "not_utf8" {
 			continue
 		}
 		// The largest records, which are compared with what is there.

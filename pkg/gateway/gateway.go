@@ -134,7 +134,7 @@ func (t *text) UnmarshalJSON(b []byte) error {
 			return err
 		}
 		n := strings.Count(t.s, replacement)
-		t.invalid = n > 0 && n > bytes.Count(b, []byte(replacement))+bytes.Count(bytes.ToLower(b), []byte(`\ufffd`))
+		t.invalid = n > 0 && n > written(b)
 	case string(b) != "null":
 		t.s, t.invalid = string(b), !utf8.Valid(b)
 	}
@@ -142,6 +142,22 @@ func (t *text) UnmarshalJSON(b []byte) error {
 }
 
 const replacement = string(utf8.RuneError)
+
+// written counts the U+FFFD that stand in a JSON string, as themselves or escaped.
+func written(b []byte) int {
+	n := bytes.Count(b, []byte(replacement))
+	for i := bytes.IndexByte(b, '\\'); i >= 0 && i+1 < len(b); {
+		if b[i+1] == 'u' && i+6 <= len(b) && bytes.EqualFold(b[i+2:i+6], []byte("fffd")) {
+			n++
+		}
+		next := bytes.IndexByte(b[i+2:], '\\')
+		if next < 0 {
+			break
+		}
+		i += 2 + next
+	}
+	return n
+}
 
 // flag is a bool, or the string of one. Absent or anything else is false.
 type flag bool

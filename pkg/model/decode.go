@@ -18,8 +18,9 @@ type Callback struct {
 	// Records are in the callback's order. An id that occurs twice is one record,
 	// the newer.
 	Records []*Record
-	// Probe is the id in the test body that the console sends when a moderation
-	// callback URL is saved, and empty for every other body. A probe has no record.
+	// Probe is the id that stands for the test body that the console sends when a
+	// moderation callback URL is saved, and empty for every other body. A probe has no
+	// record.
 	Probe string
 }
 
@@ -42,11 +43,11 @@ func Decode(body []byte) (*Callback, error) {
 	if isProbe(root) {
 		return &Callback{Probe: probeID}, nil
 	}
-	records, err := records(root)
+	all, err := records(root)
 	if err != nil {
 		return nil, err
 	}
-	return &Callback{Records: records}, nil
+	return &Callback{Records: all}, nil
 }
 
 // read gives the body's tree.

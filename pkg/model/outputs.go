@@ -13,7 +13,7 @@ type outputs struct {
 	bucket, region string // of an output that names none itself
 	room           int    // what is left of MaxOutputBytes, negative once there is none
 	list           []Output
-	seen           map[Output]bool // without the MD5
+	seen           map[Output]int // where in the list, by the output without its MD5
 }
 
 // job takes what a job's MediaResult names; where that names none, what the job
@@ -169,16 +169,35 @@ func (o *outputs) at(n *node) (bucket, region string) {
 // add takes an object once, unless its key is no real one.
 func (o *outputs) add(bucket, region, key, md5 string) {
 	out := Output{Object: Object{Bucket: bucket, Region: region, Key: key}}
-	if isBlank(out.Key) || strings.Contains(out.Key, "${") ||
-		!o.spend(len(bucket)+len(region)+len(key)+64) || o.seen[out] {
+	if o.room < 0 || isBlank(out.Key) || strings.Contains(out.Key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
+		return
+	}
+	if i, again := o.seen[out]; again {
+		o.list[i].MD5 = cmp.Or(o.list[i].MD5, md5)
 		return
 	}
 	if o.seen == nil {
-		o.seen = map[Output]bool{}
+		o.seen = map[Output]int{}
 	}
-	o.seen[out] = true
+	o.seen[out] = len(o.list)
 	out.MD5 = md5
 	o.list = append(o.list, out)
+}
+
+// encodedLen is about how long a text is in a record.
+func encodedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			n++
+		case c < ' ':
+			n += 5
+		case c == 0xe2: // U+2028 and U+2029 begin with it
+			n += 3
+		}
+	}
+	return n
 }
 
 // spend takes bytes from the room, and tells whether they were there.

@@ -10,11 +10,11 @@ const (
 	MaxJobs  = 1_000   // records in one body
 
 	// MaxOutputBytes is what the outputs of one body may come to: the bytes of
-	// their buckets, regions and keys, and 64 for each. An output repeats the
-	// prefix, the bucket and the region of its file, so that a few megabytes could
-	// stand for terabytes. It is enough for the 10,000 pictures that one snapshot
-	// job may ask for.
-	MaxOutputBytes = 4 << 20
+	// their buckets, regions and keys as they stand in a record, and 64 for each. An
+	// output repeats the prefix, the bucket and the region of its file, so that a few
+	// megabytes could stand for terabytes. It is enough for the 10,000 pictures that
+	// one snapshot job may ask for.
+	MaxOutputBytes = 2 << 20
 	// MaxEventBytes bounds EventName, which every record of a body repeats.
 	MaxEventBytes = 256
 )

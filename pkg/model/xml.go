@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"regexp"
 	"strings"
 )
 
@@ -78,9 +79,25 @@ func (r *xmlReader) token() (done bool, err error) {
 		return false, r.chars(start, t)
 	case xml.Directive:
 		return false, r.fail(start, "a DOCTYPE or other declaration is not accepted")
-	default: // comments and processing instructions say nothing
+	case xml.ProcInst:
+		return false, r.declaration(start, t)
+	default: // comments say nothing
 		return false, nil
 	}
+}
+
+// declaredEncoding finds the encoding in an XML declaration. encoding/xml finds it only
+// where no space is around the equals sign.
+var declaredEncoding = regexp.MustCompile(`\bencoding\s*=\s*["']([^"']*)`)
+
+// declaration checks the encoding of an XML declaration. Other processing instructions
+// say nothing.
+func (r *xmlReader) declaration(start int, t xml.ProcInst) error {
+	m := declaredEncoding.FindSubmatch(t.Inst)
+	if t.Target != "xml" || m == nil || strings.EqualFold(string(m[1]), "utf-8") {
+		return nil
+	}
+	return r.fail(start, "the body declares %v; only UTF-8 is accepted", charsetError(m[1]))
 }
 
 // attributes counts the attributes of the tag that s starts with, without

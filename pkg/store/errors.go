@@ -28,7 +28,7 @@ var (
 // Error says which request failed, on what, how COS put it, and what to do. It wraps
 // ErrUnavailable or ErrMisconfigured.
 type Error struct {
-	Op     string // what was being done, such as "put record"
+	Op     string // what was asked of COS, such as put
 	Object string // bucket and key
 	Status int    // of COS's answer; 0 where there was none
 	Code   string // COS's error code, such as AccessDenied
@@ -64,21 +64,37 @@ func retryable(err error) bool {
 	}
 }
 
-// operation names a request for messages: what it does, and the action a role needs.
-type operation struct{ does, action string }
+// operation is a request to COS, by the name of the CAM action that a role needs for it.
+type operation string
 
-var (
-	putObject  = operation{"put", "name/cos:PutObject"}
-	getObject  = operation{"get", "name/cos:GetObject"}
-	headObject = operation{"head", "name/cos:HeadObject"}
-	getTags    = operation{"get tags of", "name/cos:GetObjectTagging"}
-	putTags    = operation{"put tags of", "name/cos:PutObjectTagging"}
+const (
+	putObject  operation = "PutObject"
+	getObject  operation = "GetObject"
+	headObject operation = "HeadObject"
+	getTags    operation = "GetObjectTagging"
+	putTags    operation = "PutObjectTagging"
 )
+
+// does says what a request does, for messages.
+func (op operation) does() string {
+	switch op {
+	case putObject:
+		return "put"
+	case getTags:
+		return "get tags of"
+	case putTags:
+		return "put tags of"
+	case headObject:
+		return "head"
+	default:
+		return "get"
+	}
+}
 
 // explain turns an error of the SDK into an *Error. It shows no text of the answer but
 // COS's error code and request id.
 func explain(op operation, bucket, key string, err error) error {
-	e := &Error{Op: op.does, Object: bucket + "/" + key, kind: ErrUnavailable, Err: cause(err)}
+	e := &Error{Op: op.does(), Object: bucket + "/" + key, kind: ErrUnavailable, Err: cause(err)}
 	response, ok := errors.AsType[*cos.ErrorResponse](err)
 	if !ok {
 		return e
@@ -96,7 +112,7 @@ func explain(op operation, bucket, key string, err error) error {
 	case e.Code == "NoSuchBucket":
 		e.misconfigured("there is no such bucket in that region: check RECORD_BUCKET and RECORD_REGION")
 	case e.Code == "AccessDenied" || e.Code == "AccessForbidden" || e.Status == http.StatusForbidden && e.Code == "":
-		e.misconfigured("grant " + op.action + " on this object to the function's execution role")
+		e.misconfigured("grant name/cos:" + string(op) + " on this object to the function's execution role")
 	case e.Status == http.StatusForbidden || e.Code == "ExpiredToken":
 		e.misconfigured("COS does not accept the credentials: check the function's execution role")
 	case e.Status == http.StatusPaymentRequired || e.Status == http.StatusUnavailableForLegalReasons:

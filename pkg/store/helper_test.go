@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -253,6 +254,13 @@ func job(state, end, note string) *model.Record {
 func first() *model.Record  { return job("Running", "", "<first> & more") }
 func second() *model.Record { return job("Success", "2026-11-20T10:00:00+08:00", "second") }
 func third() *model.Record  { return job("Success", "2026-11-20T10:00:01+08:00", "third") }
+
+// longest is as long as a record of a body of 6 MB can be.
+func longest() *model.Record {
+	r := third()
+	r.Message = strings.Repeat(`"`, 13<<20)
+	return r
+}
 
 func encode(t testing.TB, r *model.Record) []byte {
 	t.Helper()

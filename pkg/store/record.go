@@ -30,8 +30,9 @@ const (
 )
 
 // mostStored is how much of a stored object is read to compare it with a record of
-// ours. What is longer is cut, which makes it unreadable as one.
-const mostStored = 16 << 20
+// ours. The largest record, of a body of 6 MB, has 25 MB and 4 MB of outputs; what is
+// longer is cut, which makes it unreadable as one.
+const mostStored = 32 << 20
 
 // PutRecord writes a record unless it or a newer one is there, and gives its key. It
 // returns without an error only once what is stored is not older than r. Its error
@@ -122,7 +123,7 @@ func (w *write) put(ctx context.Context, theirs []byte) error {
 }
 
 func (s *Store) contended(key string) error {
-	return &Error{Op: "settle", Object: s.Bucket + "/" + key, kind: ErrUnavailable, Err: errContended}
+	return &Error{Op: putObject.does(), Object: s.Bucket + "/" + key, kind: ErrUnavailable, Err: errContended}
 }
 
 // KeepRejected keeps a body that was not understood, under the SHA-256 of it, and gives
@@ -198,8 +199,8 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 	return response, nil
 }
 
-// get reads an object, of which some content is expected; nil where there is none. It
-// takes only COS's word for another content that is no record.
+// get reads an object; nil where there is none. An answer without COS's headers is
+// believed only if it is the content expected, or a record.
 func (s *Store) get(ctx context.Context, key string, expected []byte) ([]byte, error) {
 	most := max(mostStored, len(expected)+1)
 	var body bytes.Buffer

@@ -42,6 +42,7 @@ func TestPutRecord(t *testing.T) {
 		{"stale_not_terminal", stored(second()), first(), store.Stale, second(), []string{putNew, get}},
 		{"updated", stored(first()), second(), store.Updated, second(), []string{putNew, get, put, get}},
 		{"updated_of_same_state", stored(second()), third(), store.Updated, third(), []string{putNew, get, put, get}},
+		{"older_than_a_long_one", stored(longest()), first(), store.Stale, longest(), []string{putNew, get}},
 		{"unreadable", []byte("{"), first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"empty", []byte{}, first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"page", page, first(), store.Updated, first(), []string{putNew, get, put, get}},

@@ -177,13 +177,19 @@ func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.Ob
 	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" { // Tencent's Node SDK expects it for an untagged object
 		return nil, nil
 	}
-	if err == nil && result.XMLName.Local != "Tagging" {
-		err = errUnreadable // the SDK takes an empty or JSON answer for no tags
+	if err == nil && !isTagSet(result) {
+		err = errUnreadable
 	}
 	if err != nil {
 		return nil, explain(getTags, c.bucket, key, err)
 	}
 	return result.TagSet, nil
+}
+
+// isTagSet tells a tag set that was read: the SDK takes an empty or JSON answer for one
+// without tags, and a tag that is none for one without a key.
+func isTagSet(r *cos.ObjectGetTaggingResult) bool {
+	return r.XMLName.Local == "Tagging" && !slices.ContainsFunc(r.TagSet, func(t cos.ObjectTaggingTag) bool { return t.Key == "" })
 }
 
 // addTag puts the MD5 into a set that was read, and the set back. After a fault it

@@ -220,7 +220,7 @@ func (r *records) read(ctx context.Context) finding {
 	case !bytes.Equal(answer.body, probeBody):
 		return fail("what was read is not what was written", "look for what stands between: COS_ENDPOINT, a proxy, a cache")
 	case r.first.status != http.StatusNotFound:
-		return warn("permitted, but a key that is not there answers "+r.first.String()+" instead of 404: a missing output would be taken for a missing permission",
+		return warn("permitted, but a key that is not there answers "+r.first.String()+" instead of 404: a record that is deleted while it is compared would be taken for a missing permission",
 			"grant name/cos:GetObject on the whole prefix; if it is granted, name/cos:GetBucket on the bucket may be what COS wants to say 404")
 	}
 	return well("what was written, and 404 for what is not there")
