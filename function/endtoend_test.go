@@ -133,6 +133,21 @@ func TestSettingsChange(t *testing.T) {
 	}
 }
 
+// TestSettingsAreNotKept lets nobody in on the word of an invocation before.
+func TestSettingsAreNotKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, 100)
+	p := start(t, buildFunction)
+	open, closed := s.settings("CALLBACK_AUTH=none", "CALLBACK_TOKEN"), s.settings("CALLBACK_TOKEN")
+	if a := p.invoke(t, open, []byte(oneJob("j1", "Success", "", "o", sampleMD5))); a.status != 200 {
+		t.Errorf("open: %d %s", a.status, a.body)
+	}
+	a := p.invoke(t, closed, []byte(oneJob("j2", "Success", "", "o", sampleMD5)))
+	if a.status != 500 || !strings.Contains(a.body, "CALLBACK_TOKEN") || s.RequestCount() != 1 {
+		t.Errorf("closed again: %d %s, %d requests", a.status, a.body, s.RequestCount())
+	}
+}
+
 // TestKilledFunction kills the instance while a callback is on its way. A new one takes
 // the redelivery.
 func TestKilledFunction(t *testing.T) {

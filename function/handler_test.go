@@ -460,6 +460,23 @@ func TestMostTagged(t *testing.T) {
 	}
 }
 
+// TestLongAnswer keeps an answer within what the platform takes.
+func TestLongAnswer(t *testing.T) {
+	t.Parallel()
+	a := &answer{status: 200}
+	for range 1000 {
+		tags := make([]store.Tag, 40)
+		for i := range tags {
+			tags[i] = store.Tag{Bucket: mediaIn, Object: strings.Repeat("o", 100), Outcome: store.Skipped, Reason: "x"}
+		}
+		a.Results = append(a.Results, result{ID: "j", Outcome: store.Created, Tags: tags})
+	}
+	encoded, err := a.encode()
+	if got := read(t, encoded, err); len(encoded) > mostAnswer || len(got.Results) != 1000 || got.outcome() != store.Created {
+		t.Errorf("%d bytes, %d results", len(encoded), len(got.Results))
+	}
+}
+
 // panicking is a connection that panics on requests of a method, and of tags or not.
 type panicking struct {
 	http.RoundTripper

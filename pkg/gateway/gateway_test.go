@@ -166,6 +166,7 @@ func TestBody(t *testing.T) {
 		{"text", `"a<b>&\u00e9\ud83d\ude00\n"`, `false`, "a<b>&é😀\n", 12, false},
 		{"replacement_character", `"\ufffd \uFFFD ` + "\ufffd" + `"`, `false`, "\ufffd \ufffd \ufffd", 11, false},
 		{"json_in_json", `"{\"a\":\"\\ufffd\"}"`, `false`, `{"a":"\ufffd"}`, 14, false},
+		{"invalid_behind_an_escape", "\"\\\\ufffd \xff\"", `false`, `\ufffd ` + "\ufffd", 10, true},
 		{"invalid_utf8", "\"a\xffb\"", `false`, "a\ufffdb", 5, true},
 		{"invalid_utf8_in_object", "{\"a\":\"\xff\"}", `false`, "{\"a\":\"\xff\"}", 9, true},
 		{"half_a_surrogate_pair", `"a\ud83d"`, `false`, "a\ufffd", 4, true},

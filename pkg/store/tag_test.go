@@ -155,6 +155,7 @@ func TestTagsThatAreNone(t *testing.T) {
 		"broken":     `<Tagging><TagSet></Tagging></TagSet>`,
 		"encoding":   `<?xml version="1.0" encoding="GBK"?><Tagging><TagSet></TagSet></Tagging>`,
 		"comment":    `<!-- <Tagging/> -->`,
+		"no_key":     `<Tagging><TagSet><Tag><Value>b</Value></Tag></TagSet></Tagging>`,
 		"binary":     "\x1f\x8b\x00\x00",
 	}
 	for name, answer := range answers {
