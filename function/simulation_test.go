@@ -69,8 +69,8 @@ func simulate(t *testing.T, seed uint64) int {
 	if s.rng.IntN(6) == 0 {
 		s.garbling = 1 + s.rng.IntN(8)
 	}
-	if s.rng.IntN(6) == 0 {
-		s.outage = time.Now().Add(time.Duration(s.rng.IntN(40)) * time.Second)
+	if s.rng.IntN(12) == 0 {
+		s.outage = time.Now().Add(time.Duration(s.rng.IntN(30)) * time.Second)
 	}
 	s.arrange()
 	for steps := 0; len(s.queue) > 0 || len(s.underway) > 0 || len(s.late) > 0; steps++ {

@@ -147,7 +147,7 @@ func (w *world) newInstance(n int) *instance {
 	i := &instance{world: w, n: n}
 	i.handler = NewHandler(Options{
 		Pool: store.NewPool(i), Output: io.Discard, Environ: func() []string { return nil }, Version: "sim",
-		Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(400 * time.Millisecond) },
+		Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Second) },
 	})
 	return i
 }
