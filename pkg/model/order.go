@@ -27,13 +27,18 @@ func Compare(a, b []byte) int {
 	if bytes.Equal(a, b) {
 		return 0
 	}
-	return cmp.Or(headOf(a).age().compare(headOf(b).age()), bytes.Compare(a, b))
+	return compare(headOf(a), headOf(b), a, b)
+}
+
+// compare is Compare for records whose heads are read already.
+func compare(headA, headB head, a, b []byte) int {
+	return cmp.Or(headA.age().compare(headB.age()), bytes.Compare(a, b))
 }
 
 // Newer tells whether stored is a record, of the same job as ours, and newer.
 func Newer(stored, ours []byte) bool {
 	a, b := headOf(stored), headOf(ours)
-	return a.isRecord() && a.Kind == b.Kind && a.ID == b.ID && Compare(stored, ours) > 0
+	return a.isRecord() && a.Kind == b.Kind && a.ID == b.ID && compare(a, b, stored, ours) > 0
 }
 
 // head is as much of an encoded record as the order looks at. It leaves out what is
@@ -134,7 +139,7 @@ func newest(records []*Record) ([]*Record, error) {
 		if err != nil {
 			return nil, err
 		}
-		if cmp.Or(r.head().age().compare(kept[i].head().age()), bytes.Compare(now, old)) > 0 {
+		if compare(r.head(), kept[i].head(), now, old) > 0 {
 			kept[i], old = r, now
 		}
 		encoded[k] = old
