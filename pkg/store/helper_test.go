@@ -201,7 +201,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	w.hosts, w.paths = append(w.hosts, r.URL.Host), append(w.paths, r.URL.Path)
 	w.mu.Unlock()
 	recorder := httptest.NewRecorder()
-	whole := serve(w.handler, recorder, received(r))
+	whole := serve(w.handler, recorder, r.Clone(r.Context()))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
@@ -214,16 +214,6 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		response.Body = io.NopCloser(io.MultiReader(recorder.Body, broken{}))
 	}
 	return response, nil
-}
-
-// received is a request as a server sees it, its header names in canonical form.
-func received(r *http.Request) *http.Request {
-	server := r.Clone(r.Context())
-	server.Header = make(http.Header, len(r.Header))
-	for name, values := range r.Header {
-		server.Header[http.CanonicalHeaderKey(name)] = values
-	}
-	return server
 }
 
 // serve tells whether the handler answered as a whole.

@@ -236,15 +236,7 @@ func TestDeadIdleConnections(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					w := newWorld(t)
 					f.before(t, w)
-					n := &network{accept: make(chan net.Conn), closed: make(chan struct{})}
-					server := &http.Server{Handler: w.Server}
-					go server.Serve(n)
-					defer server.Close()
-					transport := store.NewTransport()
-					transport.DialContext = n.dial
-					defer transport.CloseIdleConnections()
-					o := options()
-					o.Endpoint = "http://{bucket}.cos.{region}.localhost"
+					n, transport, o := w.overPipes(t)
 					o.Backoff = nil
 					s, err := store.NewPool(transport).Open(o)
 					if err != nil {
@@ -282,20 +274,27 @@ func TestDeadIdleConnections(t *testing.T) {
 	}
 }
 
+// overPipes serves the world's COS on a network of pipes, and gives the transport and the
+// options that reach it there.
+func (w *world) overPipes(t *testing.T) (*network, *http.Transport, store.Options) {
+	n := &network{accept: make(chan net.Conn), closed: make(chan struct{})}
+	server := &http.Server{Handler: w.Server}
+	go server.Serve(n)
+	t.Cleanup(func() { server.Close() })
+	transport := store.NewTransport()
+	transport.DialContext = n.dial
+	t.Cleanup(transport.CloseIdleConnections)
+	o := options()
+	o.Endpoint = "http://{bucket}.cos.{region}.localhost"
+	return n, transport, o
+}
+
 // A callback's requests to one bucket find idle connections the next time.
 func TestConnectionsAreKept(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		n := &network{accept: make(chan net.Conn), closed: make(chan struct{})}
-		server := &http.Server{Handler: w.Server}
-		go server.Serve(n)
-		defer server.Close()
-		transport := store.NewTransport()
-		transport.DialContext = n.dial
-		defer transport.CloseIdleConnections()
-		o := options()
-		o.Endpoint = "http://{bucket}.cos.{region}.localhost"
+		n, transport, o := w.overPipes(t)
 		pool := store.NewPool(transport)
 		w.Inject(coslocal.Fault{Delay: 10 * time.Millisecond})
 		callback := func() {
