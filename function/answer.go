@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -172,17 +173,17 @@ func jobFields(results []result) []slog.Attr {
 	var ids []string
 	var reason string
 	for _, r := range results {
-		outcomes[or(string(r.Outcome), "failed")]++
+		outcomes[cmp.Or(string(r.Outcome), "failed")]++
 		for _, t := range r.Tags {
 			tags[string(t.Outcome)]++
-			reason = or(reason, t.Reason)
+			reason = cmp.Or(reason, t.Reason)
 		}
 		if len(ids) < mostJobs {
 			ids = append(ids, r.ID)
 		}
 	}
 	r := results[0]
-	fields := []slog.Attr{slog.String("job", r.ID), slog.String("kind", string(r.Kind)), slog.String("state", legible(r.State, shortText)), slog.String("outcome", or(string(r.Outcome), "failed"))}
+	fields := []slog.Attr{slog.String("job", r.ID), slog.String("kind", string(r.Kind)), slog.String("state", legible(r.State, shortText)), slog.String("outcome", cmp.Or(string(r.Outcome), "failed"))}
 	if len(results) > 1 {
 		fields = []slog.Attr{slog.Int("jobs", len(results)), slog.Any("outcomes", outcomes), slog.Any("ids", ids)}
 	}
@@ -193,11 +194,4 @@ func jobFields(results []result) []slog.Attr {
 		fields = append(fields, slog.String("tagReason", legible(reason, longText)))
 	}
 	return fields
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,7 +57,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, 
 		h.log.Error("not an HTTP request", "requestId", c.id, "error", err.Error())
 		return nil, err
 	}
-	c.id = or(c.id, cut(c.request.ID, shortText))
+	c.id = cmp.Or(c.id, cut(c.request.ID, shortText))
 	answer := c.answer(ctx)
 	c.logLine(ctx, answer, time.Since(started))
 	return answer.encode()

@@ -266,7 +266,10 @@ func TestAnswers(t *testing.T) {
 func (a told) outcomes() []string {
 	var list []string
 	for _, r := range a.Results {
-		list = append(list, fmt.Sprintf("%s %s", r.ID, or(string(r.Outcome), "not stored")))
+		if r.Outcome == "" {
+			r.Outcome = "not stored"
+		}
+		list = append(list, fmt.Sprintf("%s %s", r.ID, r.Outcome))
 	}
 	return list
 }

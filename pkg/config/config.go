@@ -7,6 +7,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"maps"
@@ -79,23 +80,14 @@ func Load(e Environment) (Config, error) {
 		SecretKey:    e.Invocation["TENCENTCLOUD_SECRETKEY"],
 		SessionToken: e.Invocation["TENCENTCLOUD_SESSIONTOKEN"],
 	}
-	c.Region = first(e.Region, c.Region)
-	c.RecordRegion = first(c.RecordRegion, c.Region)
-	c.AppID = first(e.AppID, c.AppID, c.RecordBucket[strings.LastIndexByte(c.RecordBucket, '-')+1:])
-	c.Endpoint = first(c.Endpoint, store.DefaultEndpoint)
+	c.Region = cmp.Or(e.Region, c.Region)
+	c.RecordRegion = cmp.Or(c.RecordRegion, c.Region)
+	c.AppID = cmp.Or(e.AppID, c.AppID, c.RecordBucket[strings.LastIndexByte(c.RecordBucket, '-')+1:])
+	c.Endpoint = cmp.Or(c.Endpoint, store.DefaultEndpoint)
 	for i, bucket := range c.TagBuckets {
 		c.TagBuckets[i] = strings.TrimSpace(bucket)
 	}
 	return c, c.check()
-}
-
-func first(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 // check says what is wrong with the settings, as users would set them right: one by one.
@@ -143,7 +135,7 @@ func variableError(err error) error {
 		field, _ := reflect.TypeFor[Config]().FieldByName(parse.Name)
 		wants := map[string]string{"TAG_MD5": "true or false", "MAX_BODY_BYTES": "a number of bytes", "LOG_LEVEL": "debug, info, warn or error"}
 		variable := field.Tag.Get("env")
-		return &Error{variable, "must be " + first(wants[variable], "readable")}
+		return &Error{variable, "must be " + cmp.Or(wants[variable], "readable")}
 	}
 	return &Error{"The environment", "cannot be read"}
 }

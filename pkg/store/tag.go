@@ -92,9 +92,6 @@ var (
 
 func (t Tag) as(outcome TagOutcome, reason error) Tag {
 	t.Outcome, t.Reason = outcome, reason.Error()
-	if _, bug := errors.AsType[*PanicError](reason); bug {
-		t.Reason = "a bug in ci-callback" // the rest is for the log
-	}
 	return t
 }
 
