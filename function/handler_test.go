@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -63,7 +64,7 @@ func (x exchange) run(t *testing.T) {
 		x.arrange(t, s)
 	}
 	before := s.RequestCount()
-	a := x.deliver(t, s.newReceiver(t, nil))
+	a := x.deliverTo(t, s.newReceiver(t, s.Server))
 	headers := map[string]string{"Content-Type": "application/json"}
 	for name, value := range x.headers {
 		headers[name] = value
@@ -85,6 +86,14 @@ func (x exchange) run(t *testing.T) {
 	if diff := cmp.Diff(x.keys, s.Keys(recordsIn, "")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
 	}
+}
+
+// deliverTo sends the request by a clock that only waiting moves. The receiver must have
+// no sockets.
+func (x exchange) deliverTo(t *testing.T, r *receiver) (a told) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { a = x.deliver(t, r) })
+	return a
 }
 
 // deliver sends the request.
@@ -203,8 +212,6 @@ func TestAnswers(t *testing.T) {
 			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"503", sampleKey}, requests: -1},
 		{name: "throttled", arrange: failingCOS(coslocal.Fault{Status: 503, Code: "SlowDown"}, "PutObject", "jobs"), limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
 			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, says: []string{"SlowDown"}, requests: -1},
-		{name: "out_of_reach", environment: []string{"COS_ENDPOINT=http://{bucket}.cos.{region}.localhost:1"}, limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
-			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`},
 		{name: "stalled", arrange: failingCOS(coslocal.Fault{Delay: time.Minute}, "PutObject", "jobs"), limit: short, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
 			want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`, requests: -1},
 		{name: "tag_unavailable", arrange: failingCOS(broken, "GetObjectTagging", ""), limit: short, environment: []string{"TAG_MD5=true"}, body: body, status: 503, headers: map[string]string{"Retry-After": "30"},
@@ -259,6 +266,16 @@ func TestAnswers(t *testing.T) {
 	for _, method := range []string{"PUT", "DELETE", "PATCH", "OPTIONS", "post", "TRACE"} {
 		x := exchange{method: method, status: 405, headers: map[string]string{"Allow": "GET, HEAD, POST"}, want: `{"error":{"code":"method_not_allowed","message":"…"}}`, body: body}
 		t.Run(method, func(t *testing.T) { x.run(t) })
+	}
+}
+
+// TestOutOfReach answers 503 where nothing listens.
+func TestOutOfReach(t *testing.T) {
+	t.Parallel()
+	x := exchange{environment: []string{"COS_ENDPOINT=http://{bucket}.cos.{region}.localhost:1"}, limit: 500 * time.Millisecond, body: string(sample(t, "digitalwatermark.xml"))}
+	a := x.deliver(t, newSite(t, -1).newReceiver(t, nil))
+	if want := `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`; a.status != 503 || a.headers["Retry-After"] != "30" || withoutWords(a.body) != want {
+		t.Errorf("%d %v %s", a.status, a.headers, a.body)
 	}
 }
 
@@ -353,16 +370,16 @@ func TestPartialFailure(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, -1)
 	remove := s.Inject(coslocal.Fault{Status: 503, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a19") }})
-	r := s.newReceiver(t, nil)
+	r := s.newReceiver(t, s.Server)
 	x := exchange{body: string(sample(t, "multijobs.xml")), limit: 600 * time.Millisecond}
-	a := x.deliver(t, r)
+	a := x.deliverTo(t, r)
 	want := []string{"j00000000000000000000000000000a18 created", "j00000000000000000000000000000a19 not stored", "j00000000000000000000000000000a1a created"}
 	if diff := cmp.Diff(want, a.outcomes()); diff != "" || a.status != 503 || a.headers["Retry-After"] != "30" {
 		t.Errorf("status %d; outcomes (-want +got):\n%s", a.status, diff)
 	}
 	remove()
 	want = []string{"j00000000000000000000000000000a18 duplicate", "j00000000000000000000000000000a19 created", "j00000000000000000000000000000a1a duplicate"}
-	if a = x.deliver(t, r); a.status != 200 || !slices.Equal(a.outcomes(), want) {
+	if a = x.deliverTo(t, r); a.status != 200 || !slices.Equal(a.outcomes(), want) {
 		t.Errorf("redelivered: %d %v", a.status, a.outcomes())
 	}
 }
@@ -373,7 +390,7 @@ func TestWorstErrorDecides(t *testing.T) {
 	s := newSite(t, -1)
 	s.Inject(coslocal.Fault{Status: 503, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a18") }})
 	s.Inject(coslocal.Fault{Status: 403, Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "a19") }})
-	a := exchange{body: string(sample(t, "multijobs.xml")), limit: 600 * time.Millisecond}.deliver(t, s.newReceiver(t, nil))
+	a := exchange{body: string(sample(t, "multijobs.xml")), limit: 600 * time.Millisecond}.deliverTo(t, s.newReceiver(t, s.Server))
 	if a.status != 500 || a.Error.Code != "misconfigured" {
 		t.Errorf("%d %s", a.status, a.body)
 	}
@@ -605,17 +622,23 @@ func TestCredentialsOfTheInvocation(t *testing.T) {
 // limit before the deadline and at least 300 milliseconds.
 func TestAnswersInTime(t *testing.T) {
 	t.Parallel()
-	for _, limit := range []time.Duration{600 * time.Millisecond, 4 * time.Second} {
-		t.Run(limit.String(), func(t *testing.T) {
+	for _, test := range []struct{ limit, reserve time.Duration }{
+		{600 * time.Millisecond, 300 * time.Millisecond},
+		{4 * time.Second, 400 * time.Millisecond},
+		{time.Minute, 6 * time.Second},
+	} {
+		t.Run(test.limit.String(), func(t *testing.T) {
 			t.Parallel()
 			s := newSite(t, -1)
-			s.Inject(coslocal.Fault{Delay: time.Minute})
-			started := time.Now()
-			a := exchange{body: string(sample(t, "digitalwatermark.xml")), limit: limit}.deliver(t, s.newReceiver(t, nil))
-			took, most := time.Since(started), limit-max(limit/10, 300*time.Millisecond)/2
-			if a.status != 503 || took > most || took < limit/3 {
-				t.Errorf("%d after %v, want 503 before %v", a.status, took, most)
-			}
+			s.Inject(coslocal.Fault{Delay: time.Hour})
+			synctest.Test(t, func(t *testing.T) {
+				r := s.newReceiver(t, s.Server)
+				started := time.Now()
+				a := exchange{body: string(sample(t, "digitalwatermark.xml")), limit: test.limit}.deliver(t, r)
+				if took := time.Since(started); a.status != 503 || took != test.limit-test.reserve {
+					t.Errorf("%d after %v, want 503 after %v", a.status, took, test.limit-test.reserve)
+				}
+			})
 		})
 	}
 }

@@ -4,68 +4,101 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
-// TestLatency counts round trips: each request to COS takes 60 milliseconds more than it
-// does. The best of three tells, for the machine may be busy; the bound stays.
-func TestLatency(t *testing.T) {
-	const trip = 60 * time.Millisecond
-	xml := string(sample(t, "digitalwatermark.xml"))
-	forty := func(round int) string {
-		var b strings.Builder
-		for i := range 40 {
-			one := strings.NewReplacer(sampleJob, fmt.Sprintf("r%dj%d", round, i), sampleFile, fmt.Sprintf("output/r%dj%d.mp4", round, i)).Replace(xml)
-			_, one, _ = strings.Cut(one, "</EventName>")
-			one, _, _ = strings.Cut(one, "</Response>")
-			b.WriteString(one)
-		}
-		return "<Response><EventName>TaskFinish</EventName>" + b.String() + "</Response>"
+// trip is how much longer than it does each request to COS takes here.
+const trip = 60 * time.Millisecond
+
+// course is a callback on its way, and what it may take.
+type course struct {
+	name     string
+	tag      string
+	jobs     int
+	again    bool // the callback was delivered before
+	requests int64
+	trips    time.Duration // round trips, one after the other
+	longest  time.Duration // on a real clock
+}
+
+func courses() []course {
+	return []course{
+		{"first", "TAG_MD5=false", 1, false, 1, 1, 90 * time.Millisecond},
+		{"first_tagged", "TAG_MD5=true", 1, false, 4, 2, 150 * time.Millisecond},
+		{"duplicate", "TAG_MD5=false", 1, true, 2, 2, 150 * time.Millisecond},
+		{"duplicate_tagged", "TAG_MD5=true", 1, true, 4, 2, 150 * time.Millisecond},
+		{"forty", "TAG_MD5=false", 40, false, 40, 5, 700 * time.Millisecond},
+		{"forty_tagged", "TAG_MD5=true", 40, false, 160, 10, 700 * time.Millisecond},
 	}
-	for _, test := range []struct {
-		name     string
-		tag      string
-		body     func(round int) string
-		again    bool // the callback was delivered before
-		requests int64
-		longest  time.Duration
-	}{
-		{"first", "TAG_MD5=false", nil, false, 1, 90 * time.Millisecond},
-		{"first_tagged", "TAG_MD5=true", nil, false, 4, 150 * time.Millisecond},
-		{"duplicate", "TAG_MD5=false", nil, true, 2, 150 * time.Millisecond},
-		{"duplicate_tagged", "TAG_MD5=true", nil, true, 4, 150 * time.Millisecond},
-		{"forty", "TAG_MD5=false", forty, false, 40, 700 * time.Millisecond},
-		{"forty_tagged", "TAG_MD5=true", forty, false, 160, 700 * time.Millisecond},
-	} {
-		t.Run(test.name, func(t *testing.T) {
+}
+
+// body writes the sample callback for so many jobs.
+func (c course) body(t *testing.T) string {
+	_, job, _ := strings.Cut(string(sample(t, "digitalwatermark.xml")), "</EventName>")
+	job, _, _ = strings.Cut(job, "</Response>")
+	var jobs strings.Builder
+	for i := range c.jobs {
+		jobs.WriteString(strings.NewReplacer(sampleJob, fmt.Sprintf("j%d", i), sampleFile, fmt.Sprintf("output/j%d.mp4", i)).Replace(job))
+	}
+	return "<Response><EventName>TaskFinish</EventName>" + jobs.String() + "</Response>"
+}
+
+// prepare makes a COS that is slow from now on.
+func (c course) prepare(t *testing.T) *site {
+	s := newSite(t, -1)
+	for i := range c.jobs {
+		s.putOutput(t, fmt.Sprintf("output/j%d.mp4", i))
+	}
+	if c.again {
+		s.newReceiver(t, s.Server).post(t, c.body(t), c.tag)
+	}
+	s.Inject(coslocal.Fault{Delay: trip})
+	return s
+}
+
+// run delivers the callback and gives how long that took.
+func (c course) run(t *testing.T, r *receiver) time.Duration {
+	body := c.body(t)
+	before, started := r.RequestCount(), time.Now()
+	a := r.post(t, body, c.tag)
+	took := time.Since(started)
+	if n := r.RequestCount() - before; a.status != 200 || n != c.requests {
+		t.Fatalf("%d requests, want %d: %d %.300s", n, c.requests, a.status, a.body)
+	}
+	return took
+}
+
+// TestRoundTrips counts the round trips of a callback, by a clock that they alone move.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	for _, c := range courses() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := c.prepare(t)
+			synctest.Test(t, func(t *testing.T) {
+				if took := c.run(t, s.newReceiver(t, s.Server)); took != c.trips*trip {
+					t.Errorf("took %v, want %d times %v", took, c.trips, trip)
+				}
+			})
+		})
+	}
+}
+
+// TestLatency measures the same over sockets. The best of some tries tells, as the machine
+// may be busy; the bound stays.
+func TestLatency(t *testing.T) {
+	for _, c := range courses() {
+		t.Run(c.name, func(t *testing.T) {
 			best := time.Hour
-			for round := 0; round < 3 && best >= test.longest; round++ {
-				s := newSite(t, -1)
-				s.putOutput(t, sampleFile)
-				body := xml
-				if test.body != nil {
-					body = test.body(round)
-					for i := range 40 {
-						s.putOutput(t, fmt.Sprintf("output/r%dj%d.mp4", round, i))
-					}
-				}
-				r := s.newReceiver(t, nil)
-				if test.again {
-					r.post(t, body, test.tag)
-				}
-				s.Inject(coslocal.Fault{Delay: trip})
-				before, started := s.RequestCount(), time.Now()
-				a := r.post(t, body, test.tag)
-				best = min(best, time.Since(started))
-				if n := s.RequestCount() - before; a.status != 200 || n != test.requests {
-					t.Fatalf("%d requests, want %d: %d %.300s", n, test.requests, a.status, a.body)
-				}
+			for try := 0; try < 10 && best >= c.longest; try++ {
+				best = min(best, c.run(t, c.prepare(t).newReceiver(t, nil)))
 			}
-			t.Logf("%v, %d COS requests", best.Round(time.Millisecond/10), test.requests)
-			if best >= test.longest && !underRace {
-				t.Errorf("took %v, want less than %v", best, test.longest)
+			t.Logf("%v, %d COS requests", best.Round(time.Millisecond/10), c.requests)
+			if best >= c.longest && !underRace {
+				t.Errorf("took %v, want less than %v", best, c.longest)
 			}
 		})
 	}

@@ -264,9 +264,9 @@ func TestNoSecrets(t *testing.T) {
 			}
 			x.limit = 500 * time.Millisecond
 			x.environment = append([]string{"TAG_MD5=true"}, x.environment...)
-			connection := &recording{RoundTripper: s.Client().Transport}
+			connection := &recording{RoundTripper: s.Server}
 			r := s.newReceiver(t, connection)
-			a := x.deliver(t, r)
+			a := x.deliverTo(t, r)
 			logLines(t, r.output.String())
 			secrets := append([]string{token, secretKey, sessionText, "a-guess-at-the-token", "short-token", "q-sign-algorithm", "q-signature", told}, connection.auth...)
 			for _, secret := range secrets {
@@ -285,9 +285,9 @@ func TestSignedRequestsStay(t *testing.T) {
 	s := newSite(t, 100)
 	for _, status := range []int{301, 302, 307, 308} {
 		remove := s.Inject(coslocal.Fault{Status: status, Body: []byte{}, Header: http.Header{"Location": {"http://evil.localhost:1/"}}})
-		connection := &recording{RoundTripper: s.Client().Transport}
+		connection := &recording{RoundTripper: s.Server}
 		x := exchange{body: string(sample(t, "digitalwatermark.xml")), limit: 500 * time.Millisecond}
-		if a := x.deliver(t, s.newReceiver(t, connection)); a.status < 500 {
+		if a := x.deliverTo(t, s.newReceiver(t, connection)); a.status < 500 {
 			t.Errorf("%d: %d %s", status, a.status, a.body)
 		}
 		for _, sent := range connection.sent {

@@ -6,14 +6,11 @@ import (
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -56,7 +53,7 @@ func newWorld(t testing.TB, credentials ...coslocal.Credential) *world {
 			t.Fatal(err)
 		}
 	}
-	w := &world{Server: server, wire: &wire{handler: server}}
+	w := &world{Server: server, wire: &wire{Server: server}}
 	w.pool = store.NewPool(w.wire)
 	return w
 }
@@ -173,10 +170,10 @@ func (w *world) wantSafe(t *testing.T) {
 	}
 }
 
-// wire carries requests to a handler without a socket, so that a synctest bubble can
-// hold it, and remembers where they went.
+// wire is the COS without a socket, so that a synctest bubble can hold it, and remembers
+// where requests went.
 type wire struct {
-	handler http.Handler
+	*coslocal.Server
 
 	mu    sync.Mutex
 	hosts []string
@@ -191,46 +188,11 @@ func (w *wire) CloseIdleConnections() {
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		defer r.Body.Close()
-	}
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
 	w.mu.Lock()
 	w.hosts, w.paths = append(w.hosts, r.URL.Host), append(w.paths, r.URL.Path)
 	w.mu.Unlock()
-	recorder := httptest.NewRecorder()
-	whole := serve(w.handler, recorder, r.Clone(r.Context()))
-	if err := r.Context().Err(); err != nil {
-		return nil, err
-	}
-	response := recorder.Result()
-	response.Request = r
-	if !whole {
-		if recorder.Body.Len() == 0 {
-			return nil, syscall.ECONNRESET
-		}
-		response.Body = io.NopCloser(io.MultiReader(recorder.Body, broken{}))
-	}
-	return response, nil
+	return w.Server.RoundTrip(r)
 }
-
-// serve tells whether the handler answered as a whole.
-func serve(h http.Handler, w http.ResponseWriter, r *http.Request) (whole bool) {
-	defer func() {
-		if v := recover(); v != nil && v != http.ErrAbortHandler {
-			panic(v)
-		}
-	}()
-	h.ServeHTTP(w, r)
-	return true
-}
-
-// broken is the rest of a body whose connection broke.
-type broken struct{}
-
-func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // job is a record; note makes records differ that are of the same age.
 func job(state, end, note string) *model.Record {

@@ -1,0 +1,142 @@
+package coslocal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+// inBubble returns the SDK for a server without a socket.
+func inBubble(t testing.TB, s *coslocal.Server) *cos.Client {
+	t.Helper()
+	base, err := url.Parse("https://" + bucket + ".cos." + region + ".myqcloud.com")
+	must(t, err)
+	c := coslocal.DefaultCredential()
+	sdk := cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{
+		Transport: &cos.AuthorizationTransport{SecretID: c.SecretID, SecretKey: c.SecretKey, Transport: s},
+	})
+	sdk.Conf.RetryOpt.Count = 1
+	return sdk
+}
+
+func TestRoundTrip(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	sdk := inBubble(t, newMemory(t, coslocal.Options{}))
+	_, err := sdk.Object.Put(ctx, "a/目 录+1.txt", strings.NewReader("hello"), nil)
+	must(t, err)
+	_, err = sdk.Object.PutTagging(ctx, "a/目 录+1.txt", &cos.ObjectPutTaggingOptions{TagSet: []cos.ObjectTaggingTag{{Key: "k", Value: "v"}}})
+	must(t, err)
+	response, err := sdk.Object.Get(ctx, "a/目 录+1.txt", nil)
+	must(t, err)
+	defer response.Body.Close()
+	if body, err := io.ReadAll(response.Body); string(body) != "hello" || err != nil || response.Header.Get("x-cos-request-id") == "" {
+		t.Errorf("got %q, %v, %v", body, err, response.Header)
+	}
+	_, err = sdk.Object.Head(ctx, "b", nil)
+	wantCode(t, err, "", http.StatusNotFound)
+	_, err = sdk.Object.Put(ctx, "empty", strings.NewReader(""), nil)
+	must(t, err)
+}
+
+// A RoundTripper must leave the request as it is.
+func TestRoundTripLeavesTheRequest(t *testing.T) {
+	t.Parallel()
+	r := signed(newRequest(t, http.MethodPut, "/a", "x"))
+	r.Header["content-md5"] = []string{"nVd5Dn0mNyAEK+f9ZSZjSA=="} // as the Go SDK spells it, and wrong
+	before := r.Clone(t.Context())
+	response, err := newMemory(t, coslocal.Options{}).RoundTrip(r)
+	must(t, err)
+	response.Body.Close()
+	if diff := cmp.Diff(before.Header, r.Header); diff != "" || r.RequestURI != "" || r.URL.String() != before.URL.String() || response.Request != r {
+		t.Errorf("the request was changed (-want +got):\n%s", diff)
+	}
+}
+
+// What goes wrong with a connection goes wrong without one, and takes no time where the
+// clock is a bubble's.
+func TestRoundTripFaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemory(t, coslocal.Options{})
+		sdk := inBubble(t, s)
+		put := func(ctx context.Context) error {
+			_, err := sdk.Object.Put(ctx, "a", strings.NewReader("hello"), nil)
+			return err
+		}
+
+		remove := s.Inject(coslocal.Fault{Reset: true})
+		if err := put(t.Context()); !errors.Is(err, syscall.ECONNRESET) {
+			t.Errorf("reset: %v", err)
+		}
+		remove()
+
+		remove = s.Inject(coslocal.Fault{Delay: time.Hour})
+		started := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := put(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(started) != time.Minute {
+			t.Errorf("given up: %v after %v", err, time.Since(started))
+		}
+		if _, found := s.Object(bucket, "a"); found {
+			t.Error("given up, and stored")
+		}
+		started = time.Now()
+		if err := put(t.Context()); err != nil || time.Since(started) != time.Hour {
+			t.Errorf("late: %v after %v", err, time.Since(started))
+		}
+		remove()
+
+		s.Inject(coslocal.Fault{Truncate: true})
+		response, err := sdk.Object.Get(t.Context(), "a", nil)
+		must(t, err)
+		defer response.Body.Close()
+		if body, err := io.ReadAll(response.Body); string(body) != "he" || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("cut short: %q, %v", body, err)
+		}
+	})
+}
+
+// A body of unknown length arrives in chunks, as over a connection.
+func TestRoundTripUnknownLength(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	r := newRequest(t, http.MethodPut, "/a", "")
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader("hello")), -1
+	response, err := s.RoundTrip(signed(r))
+	must(t, err)
+	defer response.Body.Close()
+	if o, _ := s.Object(bucket, "a"); response.StatusCode != http.StatusOK || string(o.Body) != "hello" {
+		body, _ := io.ReadAll(response.Body)
+		t.Errorf("%d %s, stored %q", response.StatusCode, body, o.Body)
+	}
+}
+
+// A COS and its client in one bubble, where an hour of delay is over at once.
+func ExampleServer_RoundTrip() {
+	_ = func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			server, err := coslocal.New(coslocal.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.Inject(coslocal.Fault{Delay: time.Hour})
+			client := &http.Client{Transport: server, Timeout: time.Minute}
+			_, err = client.Get("https://records-1250000000.cos.ap-beijing.myqcloud.com/a.txt")
+			fmt.Println(err) // the time-out, with no waiting for it
+		})
+	}
+}
