@@ -470,7 +470,7 @@ func TestMostTagged(t *testing.T) {
 	}
 	body := strings.Replace(oneJob("j1", "Success", "", "o", sampleMD5), `"Md5Info":[`, `"Md5Info":[`+strings.Join(sums, ",")+",", 1)
 	s := newSite(t, 1)
-	a := s.newReceiver(t, nil).post(t, body, "TAG_MD5=true")
+	a := exchange{body: body, environment: []string{"TAG_MD5=true"}}.deliverTo(t, s.newReceiver(t, s.Server))
 	if a.status != 200 || len(a.Results[0].Tags) != mostTagged+1 {
 		t.Fatalf("%d, %d tags", a.status, len(a.Results[0].Tags))
 	}

@@ -147,7 +147,8 @@ func TestForgedIDs(t *testing.T) {
 	}
 }
 
-// TestBombs answers bodies that are made to blow up in a parser, soon and with 400.
+// TestBombs answers bodies that are made to blow up in a parser with 400, and keeps them.
+// How soon is TestWorstBodies' business.
 func TestBombs(t *testing.T) {
 	t.Parallel()
 	laughs := `<!DOCTYPE lolz [<!ENTITY a "lol">` + func() string {
@@ -175,10 +176,9 @@ func TestBombs(t *testing.T) {
 	}
 	s := newSite(t, -1)
 	for name, bomb := range bombs {
-		started := time.Now()
-		a := s.newReceiver(t, s.Client().Transport).post(t, bomb)
-		if a.status != 400 || a.Rejected != rejectedKey(bomb) || time.Since(started) > 10*time.Second {
-			t.Errorf("%s: %d after %v: %.300s", name, a.status, time.Since(started), a.body)
+		a := s.newReceiver(t, s.Server).post(t, bomb)
+		if a.status != 400 || a.Rejected != rejectedKey(bomb) {
+			t.Errorf("%s: %d %.300s", name, a.status, a.body)
 		}
 		if o, _ := s.Object(recordsIn, a.Rejected); string(o.Body) != bomb {
 			t.Errorf("%s: %d bytes were kept of %d", name, len(o.Body), len(bomb))

@@ -16,14 +16,14 @@ func TestCOSWithoutHeaders(t *testing.T) {
 	w.Inject(coslocal.Fault{Header: http.Header{"X-Cos-Request-Id": nil, "Etag": nil, "Last-Modified": nil}})
 	s := w.open(t, options())
 	for range 2 {
-		if outcome, _, err := s.PutRecord(background(t), first()); outcome != store.Duplicate || err != nil {
+		if outcome, _, err := s.PutRecord(t.Context(), first()); outcome != store.Duplicate || err != nil {
 			t.Errorf("PutRecord = %s, %v", outcome, err)
 		}
-		if _, err := s.KeepRejected(background(t), []byte("x")); err != nil {
+		if _, err := s.KeepRejected(t.Context(), []byte("x")); err != nil {
 			t.Errorf("KeepRejected: %v", err)
 		}
 	}
-	if outcome, _, err := s.PutRecord(background(t), second()); outcome != store.Updated || err != nil {
+	if outcome, _, err := s.PutRecord(t.Context(), second()); outcome != store.Updated || err != nil {
 		t.Errorf("PutRecord of a newer one = %s, %v", outcome, err)
 	}
 	w.wantObject(t, records, jobKey, encode(t, second()))

@@ -40,7 +40,7 @@ func TestErrorNamesTheRemedy(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
 			w.Inject(test.fault)
-			_, _, err := w.open(t, options()).PutRecord(background(t), first())
+			_, _, err := w.open(t, options()).PutRecord(t.Context(), first())
 			if !errors.Is(err, test.kind) {
 				t.Fatalf("err = %v; want %v", err, test.kind)
 			}
@@ -62,7 +62,7 @@ func TestErrorNamesTheAction(t *testing.T) {
 		w := newWorld(t)
 		w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())})
 		w.Deny(at(step))
-		_, _, err := w.open(t, options()).PutRecord(background(t), second())
+		_, _, err := w.open(t, options()).PutRecord(t.Context(), second())
 		if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), "grant name/cos:"+action+" ") {
 			t.Errorf("%s: err = %v; want ErrMisconfigured that names %s", step, err, action)
 		}

@@ -2,7 +2,6 @@ package store_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/md5"
 	"encoding/hex"
 	"encoding/json"
@@ -261,12 +260,6 @@ var (
 	theirs = coslocal.Tag{Key: "owner", Value: "someone else"}
 	others = coslocal.Tag{Key: "项目", Value: "a+b=c"}
 )
-
-func background(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	t.Cleanup(cancel)
-	return ctx
-}
 
 func bigTags(n int) []coslocal.Tag {
 	tags := make([]coslocal.Tag, n)

@@ -54,10 +54,10 @@ func TestCredentials(t *testing.T) {
 		return w.open(t, o)
 	}
 	works := func(s *store.Store) error {
-		if _, _, err := s.PutRecord(background(t), first()); err != nil {
+		if _, _, err := s.PutRecord(t.Context(), first()); err != nil {
 			return err
 		}
-		_, err := s.TagOutput(background(t), output(), ended)
+		_, err := s.TagOutput(t.Context(), output(), ended)
 		return err
 	}
 	before := open(old)
@@ -103,10 +103,10 @@ func TestCredentialsAtOnce(t *testing.T) {
 		s := w.open(t, o)
 		for range 4 {
 			all.Go(func() {
-				if _, _, err := s.PutRecord(background(t), first()); err != nil {
+				if _, _, err := s.PutRecord(t.Context(), first()); err != nil {
 					t.Error(err)
 				}
-				if _, err := s.TagOutput(background(t), output(), ended); err != nil {
+				if _, err := s.TagOutput(t.Context(), output(), ended); err != nil {
 					t.Error(err)
 				}
 			})
@@ -134,7 +134,7 @@ func TestLocalhost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if outcome, _, err := s.PutRecord(background(t), first()); outcome != store.Created || err != nil {
+	if outcome, _, err := s.PutRecord(t.Context(), first()); outcome != store.Created || err != nil {
 		t.Errorf("PutRecord = %q, %v; want created", outcome, err)
 	}
 	proxied, err := http.NewRequest(http.MethodGet, "http://records.cos.LOCALHOST:1/", nil)
@@ -330,7 +330,7 @@ func TestIdleConnectionsAreDropped(t *testing.T) {
 	w := newWorld(t)
 	w.Inject(coslocal.Fault{Nth: 1, Reset: true})
 	w.Inject(coslocal.Fault{Nth: 2, Status: 503})
-	if _, _, err := w.open(t, options()).PutRecord(background(t), first()); err != nil {
+	if _, _, err := w.open(t, options()).PutRecord(t.Context(), first()); err != nil {
 		t.Fatal(err)
 	}
 	if w.wire.idle != 1 {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -54,20 +55,22 @@ func TestPutRecord(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t)
-			if test.stored != nil {
-				w.put(t, records, jobKey, coslocal.Object{Body: test.stored})
-			}
-			s := w.open(t, options())
-			outcome, key, err := s.PutRecord(background(t), test.put)
-			if err != nil || outcome != test.want || key != jobKey {
-				t.Errorf("PutRecord = %q, %q, %v; want %q, %q", outcome, key, err, test.want, jobKey)
-			}
-			w.wantObject(t, records, jobKey, encode(t, test.after))
-			w.wantSteps(t, test.steps...)
-			if got := s.Requests(); got != int64(len(test.steps)) {
-				t.Errorf("Requests = %d; want %d", got, len(test.steps))
-			}
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				if test.stored != nil {
+					w.put(t, records, jobKey, coslocal.Object{Body: test.stored})
+				}
+				s := w.open(t, options())
+				outcome, key, err := s.PutRecord(t.Context(), test.put)
+				if err != nil || outcome != test.want || key != jobKey {
+					t.Errorf("PutRecord = %q, %q, %v; want %q, %q", outcome, key, err, test.want, jobKey)
+				}
+				w.wantObject(t, records, jobKey, encode(t, test.after))
+				w.wantSteps(t, test.steps...)
+				if got := s.Requests(); got != int64(len(test.steps)) {
+					t.Errorf("Requests = %d; want %d", got, len(test.steps))
+				}
+			})
 		})
 	}
 }
@@ -75,17 +78,19 @@ func TestPutRecord(t *testing.T) {
 // What is longer than any record of ours is none, and not read to its end.
 func TestPutRecordOverEndlessObject(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.put(t, records, jobKey, coslocal.Object{Body: encode(t, third())})
-	s, err := store.NewPool(&endlessOnce{wire: w.wire}).Open(options())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if outcome, _, err := s.PutRecord(background(t), first()); outcome != store.Updated || err != nil {
-		t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
-	}
-	w.wantSteps(t, putNew, get, put, get)
-	w.wantObject(t, records, jobKey, encode(t, first()))
+	synctest.Test(t, func(t *testing.T) { // reading it takes a while on a busy machine, and a try has a limit
+		w := newWorld(t)
+		w.put(t, records, jobKey, coslocal.Object{Body: encode(t, third())})
+		s, err := store.NewPool(&endlessOnce{wire: w.wire}).Open(options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if outcome, _, err := s.PutRecord(t.Context(), first()); outcome != store.Updated || err != nil {
+			t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
+		}
+		w.wantSteps(t, putNew, get, put, get)
+		w.wantObject(t, records, jobKey, encode(t, first()))
+	})
 }
 
 // endlessOnce answers the first GET with a body that begins as a record and never ends.
@@ -130,7 +135,7 @@ func TestRecordKeys(t *testing.T) {
 			r.Kind = test.kind
 			o := options()
 			o.Prefix = test.prefix
-			if _, key, err := w.open(t, o).PutRecord(background(t), r); key != test.want || err != nil {
+			if _, key, err := w.open(t, o).PutRecord(t.Context(), r); key != test.want || err != nil {
 				t.Errorf("PutRecord = %q, %v; want %q", key, err, test.want)
 			}
 			if diff := cmp.Diff([]string{test.want}, w.Keys(records, "")); diff != "" {
@@ -147,10 +152,10 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 		o := options()
 		o.Prefix = prefix
 		s := w.open(t, o)
-		if _, _, err := s.PutRecord(background(t), first()); !errors.Is(err, store.ErrMisconfigured) {
+		if _, _, err := s.PutRecord(t.Context(), first()); !errors.Is(err, store.ErrMisconfigured) {
 			t.Errorf("PutRecord with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
-		if _, err := s.KeepRejected(background(t), page); !errors.Is(err, store.ErrMisconfigured) {
+		if _, err := s.KeepRejected(t.Context(), page); !errors.Is(err, store.ErrMisconfigured) {
 			t.Errorf("KeepRejected with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
 		w.wantSteps(t)
@@ -174,7 +179,7 @@ func TestRecordOnTheWire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if outcome, _, err := s.PutRecord(background(t), second()); outcome != store.Updated || err != nil {
+	if outcome, _, err := s.PutRecord(t.Context(), second()); outcome != store.Updated || err != nil {
 		t.Fatalf("PutRecord = %q, %v; want updated", outcome, err)
 	}
 	type request struct {
@@ -267,7 +272,7 @@ func TestPutRecordBesideOthers(t *testing.T) {
 				w.put(t, records, jobKey, coslocal.Object{Body: encode(t, test.writes)})
 			})
 			w.Inject(test.fault)
-			outcome, _, err := w.open(t, options()).PutRecord(background(t), test.put)
+			outcome, _, err := w.open(t, options()).PutRecord(t.Context(), test.put)
 			if outcome != test.want || err != nil {
 				t.Errorf("PutRecord = %q, %v; want %q", outcome, err, test.want)
 			}
@@ -291,7 +296,7 @@ func TestPutRecordAtOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		all.Go(func() {
-			outcome, _, err := s.PutRecord(background(t), second())
+			outcome, _, err := s.PutRecord(t.Context(), second())
 			if err != nil {
 				t.Error(err)
 			}
@@ -336,7 +341,7 @@ func TestVersionedBucket(t *testing.T) {
 			}
 			for _, p := range puts {
 				w.ResetRequests()
-				outcome, _, err := w.open(t, o).PutRecord(background(t), p.put)
+				outcome, _, err := w.open(t, o).PutRecord(t.Context(), p.put)
 				if outcome != p.want || err != nil {
 					t.Errorf("%s: PutRecord = %q, %v; want %q", p.name, outcome, err, p.want)
 				}
@@ -350,7 +355,7 @@ func TestVersionedBucket(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.ResetRequests()
-			if outcome, _, err := w.open(t, o).PutRecord(background(t), second()); outcome != store.Created || err != nil {
+			if outcome, _, err := w.open(t, o).PutRecord(t.Context(), second()); outcome != store.Created || err != nil {
 				t.Errorf("PutRecord = %q, %v; want created", outcome, err)
 			}
 			w.wantSteps(t, get, putNew, get)
@@ -367,12 +372,12 @@ func TestVersionedBucketReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := w.open(t, options())
-	if _, err := s.KeepRejected(background(t), page); err != nil { // shows the versioning
+	if _, err := s.KeepRejected(t.Context(), page); err != nil { // shows the versioning
 		t.Fatal(err)
 	}
 	w.ResetRequests()
 	w.before(get, 2, func() { w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())}) })
-	if outcome, _, err := s.PutRecord(background(t), second()); outcome != store.Updated || err != nil {
+	if outcome, _, err := s.PutRecord(t.Context(), second()); outcome != store.Updated || err != nil {
 		t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
 	}
 	w.wantObject(t, records, jobKey, encode(t, second()))
@@ -387,13 +392,13 @@ func TestVersionedBucketIsRemembered(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := w.open(t, options())
-	if _, _, err := s.PutRecord(background(t), first()); err != nil {
+	if _, _, err := s.PutRecord(t.Context(), first()); err != nil {
 		t.Fatal(err)
 	}
 	for i := range 300 {
 		out := output()
 		out.Bucket = strings.Repeat("x", i%40+1) + string(rune('a'+i/40)) + "-" + appID
-		if _, err := s.TagOutput(background(t), out, ended); err != nil {
+		if _, err := s.TagOutput(t.Context(), out, ended); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -401,7 +406,7 @@ func TestVersionedBucketIsRemembered(t *testing.T) {
 		t.Errorf("the pool has %d clients; want about %d at most", n, store.MostClients)
 	}
 	w.ResetRequests()
-	if _, _, err := w.open(t, options()).PutRecord(background(t), first()); err != nil {
+	if _, _, err := w.open(t, options()).PutRecord(t.Context(), first()); err != nil {
 		t.Fatal(err)
 	}
 	w.wantSteps(t, get)
@@ -412,7 +417,7 @@ func TestPutRecordWithoutChecksum(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.Inject(coslocal.Fault{Header: http.Header{"X-Cos-Hash-Crc64ecma": {}}})
-	if outcome, _, err := w.open(t, options()).PutRecord(background(t), first()); outcome != store.Created || err != nil {
+	if outcome, _, err := w.open(t, options()).PutRecord(t.Context(), first()); outcome != store.Created || err != nil {
 		t.Errorf("PutRecord = %q, %v; want created", outcome, err)
 	}
 	w.wantSteps(t, putNew)
@@ -450,7 +455,7 @@ func TestKeepRejected(t *testing.T) {
 				if err := w.SetVersioning(records, "Enabled"); err != nil {
 					t.Fatal(err)
 				}
-				if _, _, err := s.PutRecord(background(t), first()); err != nil { // shows the versioning
+				if _, _, err := s.PutRecord(t.Context(), first()); err != nil { // shows the versioning
 					t.Fatal(err)
 				}
 				w.ResetRequests()
@@ -459,7 +464,7 @@ func TestKeepRejected(t *testing.T) {
 				w.put(t, records, test.wantKey, coslocal.Object{Body: test.body})
 			}
 			w.Inject(test.fault)
-			got, err := s.KeepRejected(background(t), test.body)
+			got, err := s.KeepRejected(t.Context(), test.body)
 			if got != test.wantKey || err != nil {
 				t.Errorf("KeepRejected = %q, %v; want %q", got, err, test.wantKey)
 			}

@@ -62,7 +62,7 @@ func TestTagOutput(t *testing.T) {
 			o.Tags = test.tags
 			w.put(t, media, object, o)
 			s := w.open(t, options())
-			tag, err := s.TagOutput(background(t), output(), test.ended)
+			tag, err := s.TagOutput(t.Context(), output(), test.ended)
 			if err != nil || tag.Outcome != test.want || (tag.Reason != "") != (test.want == store.Skipped) {
 				t.Errorf("TagOutput = %+v, %v; want %s", tag, err, test.want)
 			}
@@ -111,7 +111,7 @@ func TestTagMissingObject(t *testing.T) {
 				w.putOutput(t, theirs)
 			}
 			w.Inject(test.fault)
-			tag, err := w.open(t, options()).TagOutput(background(t), test.out, ended)
+			tag, err := w.open(t, options()).TagOutput(t.Context(), test.out, ended)
 			if tag.Outcome != store.Skipped || tag.Reason == "" || err != nil {
 				t.Errorf("TagOutput = %+v, %v; want skipped", tag, err)
 			}
@@ -130,7 +130,7 @@ func TestTagBehindPage404(t *testing.T) {
 		w := newWorld(t)
 		w.putOutput(t, theirs)
 		w.Inject(coslocal.Fault{Match: at(on), Status: 404, Body: page})
-		if tag, err := w.open(t, options()).TagOutput(background(t), output(), ended); tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+		if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
 			t.Errorf("%s: TagOutput = %+v, %v; want failed, ErrMisconfigured", on, tag, err)
 		}
 		w.wantTags(t, theirs)
@@ -192,7 +192,7 @@ func TestTagsThatAreNoneForGood(t *testing.T) {
 	w := newWorld(t)
 	w.putOutput(t, theirs)
 	w.Inject(coslocal.Fault{Match: at(getTags), Body: []byte("{}")})
-	tag, err := w.open(t, options()).TagOutput(background(t), output(), ended)
+	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
 	if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
 		t.Errorf("TagOutput = %+v, %v; want failed, ErrMisconfigured", tag, err)
 	}
@@ -212,7 +212,7 @@ func TestUntagged(t *testing.T) {
 		w := newWorld(t)
 		w.putOutput(t)
 		w.Inject(fault)
-		if tag, err := w.open(t, options()).TagOutput(background(t), output(), ended); tag.Outcome != store.Tagged || err != nil {
+		if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Tagged || err != nil {
 			t.Errorf("%s: TagOutput = %+v, %v; want tagged", name, tag, err)
 		}
 		w.wantTags(t, mine)
@@ -231,7 +231,7 @@ func TestTagBesideOthers(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if tag, err := w.open(t, options()).TagOutput(background(t), output(), ended); tag.Outcome != store.Tagged || err != nil {
+	if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Tagged || err != nil {
 		t.Errorf("TagOutput = %+v, %v; want tagged", tag, err)
 	}
 	w.wantTags(t, others, mine)
@@ -249,7 +249,7 @@ func TestTagTooManyAfterFault(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if tag, err := w.open(t, options()).TagOutput(background(t), output(), ended); tag.Outcome != store.Skipped || err != nil {
+	if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Skipped || err != nil {
 		t.Errorf("TagOutput = %+v, %v; want skipped", tag, err)
 	}
 	w.wantTags(t, bigTags(10)...)
@@ -263,7 +263,7 @@ func TestTagRefused(t *testing.T) {
 		w := newWorld(t)
 		w.putOutput(t, theirs)
 		w.Deny(at(on.step))
-		tag, err := w.open(t, options()).TagOutput(background(t), output(), ended)
+		tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
 		if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
 			t.Errorf("%s: TagOutput = %+v, %v; want failed, ErrMisconfigured", on.step, tag, err)
 		}
@@ -285,7 +285,7 @@ func TestTagPanic(t *testing.T) {
 		}
 		return false
 	}})
-	tag, err := w.open(t, options()).TagOutput(background(t), output(), ended)
+	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
 	if p, ok := errors.AsType[*store.PanicError](err); !ok || p.Value != "a bug" || len(p.Stack) == 0 {
 		t.Errorf("TagOutput = %+v, %v; want the panic", tag, err)
 	}
@@ -383,7 +383,7 @@ func TestTagOnlyWhatIsAllowed(t *testing.T) {
 			o.TagBuckets, o.AppID = test.buckets, value(test.appID, appID)
 			out := output()
 			out.Bucket, out.Region, out.Key = value(test.bucket, media), value(test.region, region), value(test.key, object)
-			tag, err := w.open(t, o).TagOutput(background(t), out, ended)
+			tag, err := w.open(t, o).TagOutput(t.Context(), out, ended)
 			if tag.Outcome != store.Skipped || tag.Reason == "" || err != nil {
 				t.Errorf("TagOutput = %+v, %v; want skipped", tag, err)
 			}
@@ -421,7 +421,7 @@ func TestTagAllowed(t *testing.T) {
 			o.TagBuckets, o.AppID = test.buckets, test.appID
 			out := output()
 			out.Key = test.key
-			if tag, err := w.open(t, o).TagOutput(background(t), out, ended); tag.Outcome != store.Tagged || err != nil {
+			if tag, err := w.open(t, o).TagOutput(t.Context(), out, ended); tag.Outcome != store.Tagged || err != nil {
 				t.Errorf("TagOutput = %+v, %v; want tagged", tag, err)
 			}
 			stored, _ := w.Object(media, test.key)
