@@ -47,7 +47,7 @@ func worstBodies(size int) map[string]func() string {
 		"xml_quotes":             fill(xmlHead, `"`, xmlTail),
 		"xml_quotes_message":     fill(`<Response><JobsDetail><JobId>j1</JobId><Message>`, `"`, `</Message></JobsDetail></Response>`),
 		"xml_quotes_outputs": fill(`<Response><JobsDetail><JobId>j1</JobId><State>Success</State><Operation><MediaResult><OutputFile><Bucket>`+strings.Repeat(`"`, 3000)+
-			`</Bucket>`+objectNames(330)+`</OutputFile></MediaResult><UserData>`, `"`, `</UserData></Operation></JobsDetail></Response>`),
+			`</Bucket>`+objectNames(515)+`</OutputFile></MediaResult><UserData>`, `"`, `</UserData></Operation></JobsDetail></Response>`),
 		"xml_control_text":  fill(xmlHead, "\t", xmlTail),
 		"xml_entities":      fill(xmlHead, `&#34;`, xmlTail),
 		"xml_deep":          fill(xmlHead, `<a>`, ``),

@@ -85,42 +85,78 @@ func (o *outputs) file(file *node) {
 		}
 	}
 	prefix := file.value("ObjectPrefix")
-	md5s := make(map[string]string, len(sums))
-	summed = o.keys(prefix, summed, nil)
-	for i, key := range summed {
-		md5s[key] = sums[i]
-	}
 	bucket, region := o.at(file)
-	for _, key := range append(o.keys(prefix, names, md5s), summed...) {
-		o.add(bucket, region, key, md5s[key])
+	md5s := make(map[string]*md5Sum, len(sums))
+	inMD5s := naming{prefix, summed}.keys(nil)
+	for i, name := range summed {
+		key := inMD5s(name)
+		if len(key) > len(name) && !o.spend(len(key)) { // a text that the body does not hold
+			return
+		}
+		if summed[i] = key; key != "" {
+			md5s[key] = &md5Sum{hex: sums[i]}
+		}
+	}
+	inNames := naming{prefix, names}.keys(md5s)
+	for _, name := range names {
+		key := inNames(name)
+		o.add(bucket, region, key, md5s[key].take())
+	}
+	for _, key := range summed {
+		if sum := md5s[key]; sum != nil && !sum.taken {
+			o.add(bucket, region, key, sum.take())
+		}
 	}
 }
 
-// keys gives the keys that the object names of one file mean. A key is prefix and
-// name, but some callbacks have the whole key for a name already. Where a name
-// could mean two keys, one that Md5Info knows is right; else a name that begins
-// with the prefix is a whole key, unless the prefix is too short to tell (1 and
-// 10.jpg) and other names lack it.
-func (o *outputs) keys(prefix string, names []string, md5s map[string]string) []string {
-	prefixed := func(name string) bool { return strings.HasPrefix(unslash(name), unslash(prefix)) }
-	unsure := !strings.Contains(prefix, "/") && !allOf(names, prefixed)
-	full := make([]string, 0, len(names))
-	for _, name := range names {
-		if prefix != "" && !o.spend(len(prefix)+len(name)) {
-			return full
-		}
-		whole, joined := unslash(name), unslash(prefix+name)
-		switch {
-		case md5s[joined] != "" || !prefixed(name):
-			full = append(full, joined)
-		case md5s[whole] == "" && unsure:
-			full = append(full, joined)
-		default:
-			full = append(full, whole)
-		}
-	}
-	return full
+// md5Sum is the MD5 of a key, and whether an output has it.
+type md5Sum struct {
+	hex   string
+	taken bool
 }
+
+// take gives the MD5, and "" where there is none.
+func (m *md5Sum) take() string {
+	if m == nil {
+		return ""
+	}
+	m.taken = true
+	return m.hex
+}
+
+// naming is how the objects of one file are named: by a prefix, and names that may be
+// relative to it.
+type naming struct {
+	prefix string
+	names  []string
+}
+
+// keys gives what turns one of the names into the key that it means. A key is prefix
+// and name, but some callbacks have the whole key for a name already. Where a name
+// could mean two keys, one that has an MD5 is right; else a name that begins with the
+// prefix is a whole key, unless the prefix is too short to tell (1 and 10.jpg) and
+// other names lack it. What no object can have for a key is "".
+func (n naming) keys(md5s map[string]*md5Sum) func(name string) string {
+	if n.prefix == "" {
+		return unslash
+	}
+	prefixed := func(name string) bool { return strings.HasPrefix(unslash(name), unslash(n.prefix)) }
+	unsure := !strings.Contains(n.prefix, "/") && !allOf(n.names, prefixed)
+	return func(name string) string {
+		whole, joined := unslash(name), ""
+		if len(n.prefix)+len(name) <= len("/")+longestKey {
+			joined = unslash(n.prefix + name)
+		}
+		if md5s[joined] != nil || !prefixed(name) || md5s[whole] == nil && unsure {
+			return joined
+		}
+		return whole
+	}
+}
+
+// longestKey is the most bytes of an object's key. What is longer stays in the detail
+// alone. https://cloud.tencent.com/document/product/436/13324
+const longestKey = 850
 
 func allOf(names []string, is func(string) bool) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !is(name) })
@@ -169,7 +205,7 @@ func (o *outputs) at(n *node) (bucket, region string) {
 // add takes an object once, unless its key is no real one.
 func (o *outputs) add(bucket, region, key, md5 string) {
 	out := Output{Object: Object{Bucket: bucket, Region: region, Key: key}}
-	if o.room < 0 || isBlank(out.Key) || strings.Contains(out.Key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
+	if o.room < 0 || isBlank(key) || len(key) > longestKey || strings.Contains(key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
 		return
 	}
 	if i, again := o.seen[out]; again {

@@ -52,6 +52,22 @@ func TestOutputs(t *testing.T) {
 			operation: media(`"ObjectPrefix":"1","ObjectName":["1.jpg"],"Md5Info":[{"Md5":"` + md5a + `","ObjectName":"11.jpg"}]`),
 			want:      []string{"b-out/ap-out/11.jpg=" + md5a},
 		},
+		"longest_key": {
+			operation: media(`"ObjectName":["` + strings.Repeat("k", 850) + `","` + strings.Repeat("l", 851) + `"]`),
+			want:      []string{"b-out/ap-out/" + strings.Repeat("k", 850)},
+		},
+		"longest_prefix_and_key": {
+			operation: media(`"ObjectPrefix":"/` + strings.Repeat("p", 848) + `/","ObjectName":["1","22"]`),
+			want:      []string{"b-out/ap-out/" + strings.Repeat("p", 848) + "/1"},
+		},
+		"md5_of_too_long_a_key": {
+			operation: media(`"ObjectPrefix":"` + strings.Repeat("p", 850) + `","ObjectName":["` + strings.Repeat("p", 850) + `"],"Md5Info":{"Md5":"` + md5a + `","ObjectName":"x"}`),
+			want:      []string{"b-out/ap-out/" + strings.Repeat("p", 850)},
+		},
+		"longest_whole_key": {
+			operation: media(`"ObjectPrefix":"` + strings.Repeat("p/", 200) + `","ObjectName":["` + strings.Repeat("p/", 424) + `kk"]`),
+			want:      []string{"b-out/ap-out/" + strings.Repeat("p/", 424) + "kk"},
+		},
 		"leading_slash": {
 			operation: media(`"ObjectName":"/out/a.mp3","Md5Info":{"Md5":"` + md5a + `","ObjectName":"/out/a.mp3"}`),
 			want:      []string{"b-out/ap-out/out/a.mp3=" + md5a},
@@ -116,6 +132,33 @@ func TestOutputs(t *testing.T) {
 			body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":%q,"Input":{"BucketId":"b-in","Region":"ap-in"},"Operation":{%s}}}`, test.state, test.operation)
 			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestManyOutputs takes what a snapshot or a segment job of the largest size says: 10,000
+// relative names below a prefix, and the MD5s of whole keys.
+func TestManyOutputs(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	prefix := strings.Repeat("folder/", 26) + "snapshot-"
+	var names, sums []string
+	for i := range most {
+		names = append(names, fmt.Sprintf(`"%d.jpg"`, i))
+		sums = append(sums, fmt.Sprintf(`{"ObjectName":"%s%d.jpg","Md5":"%032d"}`, prefix, i, i))
+	}
+	for name, md5s := range map[string]string{"without_md5s": "", "with_md5s": strings.Join(sums, ",")} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := outputsOf(t, fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":"Success","Operation":{"MediaResult":{"OutputFile":{"Bucket":"examplebucket-1250000000","Region":"ap-chongqing",`+
+				`"ObjectPrefix":%q,"ObjectName":[%s],"Md5Info":[%s]}}}}}`, prefix, strings.Join(names, ","), md5s))
+			last := "examplebucket-1250000000/ap-chongqing/" + prefix + "9999.jpg"
+			if md5s != "" {
+				last += fmt.Sprintf("=%032d", most-1)
+			}
+			if len(got) != most || got[most-1] != last {
+				t.Errorf("%d outputs, the last %s", len(got), got[len(got)-1])
 			}
 		})
 	}

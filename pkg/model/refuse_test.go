@@ -235,17 +235,11 @@ func TestLimits(t *testing.T) {
 		},
 		"outputs": {
 			func(n int) string { return outputs(n/128, n%128) }, model.MaxOutputBytes,
-			`JobsDetail[0]: the buckets, regions and keys of all outputs come to more than 2097152 bytes`,
+			`JobsDetail[0]: the buckets, regions and keys of all outputs come to more than 3145728 bytes`,
 		},
 		"outputs_of_all_jobs": {
 			func(n int) string { return strings.Replace(outputs(n/128-1, n%128), `[`, `[`+outputJob+`,`, 1) }, model.MaxOutputBytes,
-			`JobsDetail[1]: the buckets, regions and keys of all outputs come to more than 2097152 bytes`,
-		},
-		"outputs_prefix": { // the prefix counts where it stands before a name, and in the key
-			func(n int) string {
-				return `{"JobsDetail":{"JobId":"j1","Operation":{"MediaResult":{"OutputFile":{"ObjectName":"n","ObjectPrefix":"` + repeat("p", n) + `"}}}}}`
-			}, (model.MaxOutputBytes - 64 - 2) / 2,
-			`JobsDetail[0]: the buckets, regions and keys of all outputs come to more than 2097152 bytes`,
+			`JobsDetail[1]: the buckets, regions and keys of all outputs come to more than 3145728 bytes`,
 		},
 		"nodes_attributes": {
 			func(n int) string {

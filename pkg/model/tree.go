@@ -12,9 +12,9 @@ const (
 	// MaxOutputBytes is what the outputs of one body may come to: the bytes of
 	// their buckets, regions and keys as they stand in a record, and 64 for each. An
 	// output repeats the prefix, the bucket and the region of its file, so that a few
-	// megabytes could stand for terabytes. It is enough for the 10,000 pictures that
-	// one snapshot job may ask for.
-	MaxOutputBytes = 2 << 20
+	// megabytes could stand for gigabytes. It is enough for 10,000 pictures, the most
+	// that a snapshot job may ask for, whose keys have 200 bytes.
+	MaxOutputBytes = 3 << 20
 	// MaxEventBytes bounds EventName, which every record of a body repeats.
 	MaxEventBytes = 256
 )
