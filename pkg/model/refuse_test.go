@@ -65,6 +65,8 @@ func TestRefusals(t *testing.T) {
 		"xml_doctype":         {"<?xml version='1.0'?>\n<!DOCTYPE x [<!ENTITY e \"v\">]><Response/>", `line 2, column 1: a DOCTYPE or other declaration is not accepted`},
 		"xml_doctype_within":  {"<R><!ELEMENT a></R>", `line 1, column 4: a DOCTYPE or other declaration is not accepted`},
 		"xml_entity":          {"<R>\n&e;</R>", `line 2, column 4: not well-formed XML: invalid character entity &e;`},
+		"xml_surrogates":      {"<R>\n<a>x&#55357;&#56832;</a></R>", `line 2, column 5: a reference to half a surrogate pair (D800 to DFFF)`},
+		"xml_surrogate_hex":   {"<R>&#65;<a>&#x41;&#xdC00;</a></R>", `line 1, column 18: a reference to half a surrogate pair (D800 to DFFF)`},
 		"xml_encoding_spaced": {`<?xml version="1.0" encoding = 'GBK' ?><R/>`, `line 1, column 1: the body declares encoding "GBK"; only UTF-8 is accepted`},
 		"xml_encoding":        {`<?xml version="1.0" encoding="GBK"?><R/>`, `line 1, column 37: the body declares encoding "GBK"; only UTF-8 is accepted`},
 		"xml_version":         {`<?xml version="1.1"?><R/>`, `line 1, column 22: not well-formed XML: xml: unsupported version "1.1"; only version 1.0 is supported`},

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf16"
 )
 
 // textName names the text of an XML element that has child elements as well.
@@ -195,8 +197,36 @@ func (r *xmlReader) chars(start int, t xml.CharData) error {
 		}
 		return nil
 	}
+	if at := surrogate(raw); at >= 0 {
+		return r.fail(start+at, "a reference to half a surrogate pair (D800 to DFFF)")
+	}
 	r.text.add(raw, t)
 	return nil
+}
+
+// surrogate gives the place of the first character reference to a surrogate in a text,
+// or -1. XML has no such characters, and encoding/xml puts U+FFFD for them, which makes
+// up text.
+func surrogate(raw string) int {
+	if strings.HasPrefix(raw, "<![CDATA[") {
+		return -1
+	}
+	for at := 0; ; {
+		i := strings.Index(raw[at:], "&#")
+		if i < 0 {
+			return -1
+		}
+		at += i
+		digits, _, _ := strings.Cut(raw[at+len("&#"):], ";")
+		base := 10
+		if hex, ok := strings.CutPrefix(digits, "x"); ok {
+			digits, base = hex, 16
+		}
+		if c, err := strconv.ParseUint(digits, base, 32); err == nil && utf16.IsSurrogate(rune(c)) {
+			return at
+		}
+		at += len("&#")
+	}
 }
 
 func (r *xmlReader) root() (*node, error) {
