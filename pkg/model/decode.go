@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -37,13 +38,14 @@ func Decode(body []byte) (*Callback, error) {
 	if err != nil {
 		return nil, err
 	}
+	event := root.value(eventName)
 	if inner := root.only("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
-		root = inner
+		root, event = inner, cmp.Or(inner.value(eventName), event)
 	}
 	if isProbe(root) {
 		return &Callback{Probe: probeID}, nil
 	}
-	all, err := records(root)
+	all, err := records(event, root)
 	if err != nil {
 		return nil, err
 	}
@@ -98,8 +100,7 @@ func isProbe(root *node) bool {
 }
 
 // records gives the records of a body, the newest for each id.
-func records(root *node) ([]*Record, error) {
-	event := root.value(eventName)
+func records(event string, root *node) ([]*Record, error) {
 	if len(event) > MaxEventBytes {
 		return nil, malformed(eventName, "longer than %d bytes", MaxEventBytes)
 	}
@@ -178,14 +179,16 @@ func checkID(path, name, id string) error {
 	}
 }
 
-// jobOrReview makes the record of a JobsDetail. Jobs have an Operation and an
-// Input; reviews have neither, but verdicts, and say in EventName what they are.
+// jobOrReview makes the record of a JobsDetail. Jobs have an Operation, an Input, a Tag
+// and a queue. Reviews have none of these, but what was reviewed, in every state, and a
+// verdict in the end; most say in EventName what they are.
 func jobOrReview(event string, d *node) *Record {
 	switch {
-	case d.has("Operation", "Input"):
+	case d.has("Operation", "Input", "Tag", "QueueId"):
 		return job(event, d)
-	case d.has("ForbidState", "Result", "Suggestion", "Label", "PornInfo", "AdsInfo", "Labels"),
-		strings.HasPrefix(event, "Review"):
+	case strings.HasPrefix(event, "Review"),
+		d.has("Object", "Url", "Content", "BucketId", "DataId"),
+		d.has("ForbidState", "Result", "Suggestion", "Label"):
 		return review(event, d)
 	default:
 		return job(event, d)

@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -88,7 +89,7 @@ func TestNormalForm(t *testing.T) {
 		"verdicts": {
 			xml:  `<PornInfo><OcrResults><Text>t</Text><Keywords>k</Keywords></OcrResults><Keywords>k</Keywords></PornInfo><Section><Url>u</Url></Section>`,
 			json: `"PornInfo":{"OcrResults":[{"Text":"t","Keywords":["k"]}],"Keywords":["k"]},"Section":{"Url":"u"}`,
-			want: `"JobId":"j1","PornInfo":{"Keywords":"k","OcrResults":[{"Keywords":["k"],"Text":"t"}]},"Section":[{"Url":"u"}]`,
+			want: `"JobId":"j1","PornInfo":{"Keywords":["k"],"OcrResults":[{"Keywords":["k"],"Text":"t"}]},"Section":[{"Url":"u"}]`,
 		},
 		"verdicts_elsewhere": {
 			xml:  `<Other><OcrResults>o</OcrResults><LibResults>l</LibResults></Other>`,
@@ -117,6 +118,100 @@ func TestNormalForm(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRepeatable holds the table of nodes that repeat, by parent: each occurs once here,
+// and is an array all the same.
+func TestRepeatable(t *testing.T) {
+	t.Parallel()
+	for parent, names := range map[string]string{
+		"ActionTags":               "Tags",
+		"AdsInfo":                  "OcrResults LibResults ObjectResults HitInfos SpeakerResults RecognitionResults Keywords",
+		"AudioSection":             "LanguageResults",
+		"BodyRecognition":          "BodyInfo",
+		"CarRecognition":           "CarInfo",
+		"ConcatTemplate":           "AudioMix AudioMixArray ConcatFragment",
+		"Data":                     "PersonTags PlaceTags ActionTags ObjectTags Tags Labels",
+		"DetailPerSecond":          "BBox",
+		"DetailedResult":           "Items",
+		"DetectDetail":             "Result",
+		"Detection":                "MatchDetail TextDetections",
+		"DocProcessResult":         "PageInfo",
+		"DownloadConfig":           "Key",
+		"ErrorDetail":              "ErrorFile",
+		"FaceRecognition":          "FaceInfo",
+		"FileCompressConfig":       "Key KeyConfig",
+		"FillConcat":               "FillInput",
+		"FlashResult":              "sentence_list",
+		"HitInfos":                 "Positions",
+		"ImageOcrResult":           "TextDetections",
+		"ImageResults":             "Results",
+		"Items":                    "AreaCoordSet",
+		"JobsDetail":               "Section Snapshot AudioSection LanguageResults",
+		"JudgementInfo":            "JudgementResult",
+		"LibResults":               "Keywords",
+		"LicenseRecognitionResult": "PlateInfo",
+		"ListInfo":                 "ListResults",
+		"ObjectTags":               "Objects",
+		"Objects":                  "BBox",
+		"OcrResults":               "Keywords",
+		"Operation":                "Watermark WatermarkTemplateId",
+		"Output":                   "StreamExtract",
+		"OutputFile":               "ObjectName ObjectUrl Md5Info",
+		"PageSegment":              "Results",
+		"PersonTags":               "DetailPerSecond",
+		"PetRecognition":           "PetInfo",
+		"PitchScore":               "SentenceScores",
+		"PlaceTags":                "Tags ClipFrameResult",
+		"ResultDetail":             "Words",
+		"ResultInfo":               "ObjectInfo SpriteObjectInfo",
+		"RhythemScore":             "SentenceScores",
+		"Section":                  "LanguageResults",
+		"SpeechRecognitionResult":  "FlashResult ResultDetail",
+		"SplitVideoInfoResult":     "TimeInfo",
+		"SpriteOutputFile":         "ObjectName Md5Info",
+		"Stream":                   "Audio Video",
+		"Subtitles":                "Subtitle",
+		"Tasks":                    "FileInfo",
+		"TextDetections":           "Polygon ItemPolygon Words WordPolygon",
+		"TextResults":              "Results",
+		"Transcode":                "AudioMix AudioMixArray",
+		"TranscodePro":             "AudioMixArray",
+		"VideoMontage":             "AudioMix AudioMixArray",
+		"VideoSynthesis":           "SpliceInfo",
+		"VideoTargetRecResult":     "BodyRecognition PetRecognition CarRecognition FaceRecognition LicenseRecognitionResult",
+		"VqaPlusResult":            "DetailedResult",
+		"WordsGeneralizeResult":    "WordsGeneralizeLable WordsGeneralizeToken",
+		"WorkflowExecution":        "Tasks",
+		"sentence_list":            "word_list",
+	} {
+		for name := range strings.FieldsSeq(names) {
+			want := fmt.Sprintf(`{"Other":"x",%q:["x"]}`, name)
+			if name < "Other" {
+				want = fmt.Sprintf(`{%q:["x"],"Other":"x"}`, name)
+			}
+			if got := normalOf(t, parent, name, "Other"); got != want {
+				t.Errorf("%s is %s, want %s", parent, got, want)
+			}
+		}
+	}
+}
+
+// normalOf gives a node with two children of a text each in normal form.
+func normalOf(t *testing.T, parent, a, b string) string {
+	t.Helper()
+	children := fmt.Sprintf(`%q:"x",%q:"x"}`, a, b)
+	switch parent {
+	case "JobsDetail":
+		detail := decodeOne(t, `{"JobsDetail":{"JobId":"j1",`+children+`}`).Detail
+		return strings.Replace(string(detail), `"JobId":"j1",`, "", 1)
+	case "WorkflowExecution":
+		detail := decodeOne(t, `{"WorkflowExecution":{"RunId":"i1",`+children+`}`).Detail
+		return strings.Replace(string(detail), `"RunId":"i1",`, "", 1)
+	default:
+		detail := decodeOne(t, fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","_":{%q:{%s}}}`, parent, children)).Detail
+		return strings.TrimSuffix(strings.TrimPrefix(string(detail), fmt.Sprintf(`{"JobId":"j1","_":{%q:`, parent)), "}}")
 	}
 }
 

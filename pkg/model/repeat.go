@@ -31,7 +31,9 @@ func repeats(parent string, n *node) bool {
 		"Operation/Watermark", "Operation/WatermarkTemplateId", // submit Transcode: Container array, String array
 		"Transcode/AudioMix",                                       // submit Transcode: Container array
 		"ConcatTemplate/AudioMix", "ConcatTemplate/ConcatFragment", // submit Concat: Container array
-		"VideoMontage/AudioMix",         // Go SDK VideoMontage
+		"VideoMontage/AudioMix", // the same node, of which the Go SDK takes one
+		// The page prints the node twice, https://cloud.tencent.com/document/product/460/84733
+		"Transcode/AudioMixArray", "ConcatTemplate/AudioMixArray", "VideoMontage/AudioMixArray", "TranscodePro/AudioMixArray",
 		"Subtitles/Subtitle",            // Go SDK Subtitles
 		"FillConcat/FillInput",          // Go SDK FillConcat
 		"VideoSynthesis/SpliceInfo",     // Go SDK VideoSynthesis
@@ -45,6 +47,7 @@ func repeats(parent string, n *node) bool {
 		// Video tags, submit VideoTag: Container array.
 		"Data/PersonTags", "Data/PlaceTags", "Data/ActionTags", "Data/ObjectTags",
 		"PersonTags/DetailPerSecond", "DetailPerSecond/BBox",
+		"PlaceTags/ClipFrameResult", // Go SDK VideoTagResultStreamDataDataPlaceTags
 		"PlaceTags/Tags", "ActionTags/Tags", "ObjectTags/Objects", "Objects/BBox",
 		"Data/Tags", "Data/Labels", // Go SDK VideoTagResultStreamDataData
 
@@ -58,6 +61,7 @@ func repeats(parent string, n *node) bool {
 		"VideoTargetRecResult/BodyRecognition", "VideoTargetRecResult/PetRecognition", "VideoTargetRecResult/CarRecognition",
 		"BodyRecognition/BodyInfo", "PetRecognition/PetInfo", "CarRecognition/CarInfo",
 		"VideoTargetRecResult/FaceRecognition", "FaceRecognition/FaceInfo", // Go SDK VideoTargetRecResult
+		"VideoTargetRecResult/LicenseRecognitionResult", "LicenseRecognitionResult/PlateInfo", // the same
 		"VqaPlusResult/DetailedResult", "DetailedResult/Items", "Items/AreaCoordSet", // Go SDK QualityEstimate
 		"Detection/MatchDetail", "Detection/TextDetections", "ImageOcrResult/TextDetections", // Go SDK DnaResultDetection, ImageOCRDetection
 		"TextDetections/Polygon", "TextDetections/ItemPolygon", "TextDetections/Words", "TextDetections/WordPolygon",
@@ -79,6 +83,7 @@ func repeats(parent string, n *node) bool {
 	}
 	switch n.name {
 	case "OcrResults", "LibResults", // cb of the reviews: Array
+		"Keywords",                                                          // cb of audio reviews: Array; of text reviews one text, which looks the same in XML
 		"ObjectResults", "HitInfos", "SpeakerResults", "RecognitionResults": // Go SDK RecognitionInfo, TextRecognitionInfo
 		return strings.HasSuffix(parent, "Info") // PornInfo, AdsInfo, …
 	case "CosHeaders":
