@@ -123,15 +123,13 @@ func (b *bucket) store(o, old *object) error {
 	return nil
 }
 
-// nextVersion makes ids that look like COS's and grow with time, over a restart too. Suspended versioning gives null, here
-// also as x-cos-version-id. For POST Object, Tencent says that the header is then not sent:
-// https://tencentcloud.com/document/api/436/14690
+// nextVersion makes ids that look like COS's and grow with time, over a restart too.
 func (b *bucket) nextVersion(now time.Time) string {
 	switch b.settings.Versioning {
 	case "":
 		return ""
 	case "Suspended":
-		return "null"
+		return nullVersion
 	}
 	b.serial = max(b.serial+1, now.UnixNano())
 	return base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, b.serial, 10))

@@ -24,9 +24,12 @@ type object struct {
 	etag     string // quoted
 	crc      uint64
 	modified time.Time // whole seconds, UTC
-	version  string    // "" unless the bucket was versioned, "null" when that is suspended
+	version  string    // "" unless the bucket was versioned
 	tags     []Tag
 }
+
+// nullVersion is the id of what is stored while versioning is suspended, or before it is ever set.
+const nullVersion = "null"
 
 // newObject fills in what follows from the body.
 func newObject(key string, body []byte, now time.Time) *object {
@@ -111,6 +114,9 @@ func (c *call) putObject() (*answer, error) {
 	}
 	a := newAnswer(http.StatusOK)
 	o.describe(a)
+	if o.version == nullVersion { // not told by a PUT: https://www.tencentcloud.com/document/product/436/7749
+		a.header.Del("X-Cos-Version-Id")
+	}
 	return a, nil
 }
 
@@ -189,7 +195,7 @@ func (c *call) versionID() string {
 // checkVersion accepts the newest version by its id.
 func (c *call) checkVersion(o *object) error {
 	switch c.versionID() {
-	case "", cmp.Or(o.version, "null"):
+	case "", cmp.Or(o.version, nullVersion):
 		return nil
 	}
 	return &cosError{http.StatusNotFound, "NoSuchVersion",

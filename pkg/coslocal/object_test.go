@@ -225,6 +225,27 @@ func TestCreateOnlyHasNoEffectWithVersioning(t *testing.T) {
 	}
 }
 
+// TestVersionIDOfPut: while versioning is suspended, a PUT does not tell the id that a HEAD tells.
+func TestVersionIDOfPut(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for _, status := range []string{"", "Enabled", "Suspended"} {
+		if status != "" {
+			must(t, s.SetVersioning(bucket, status))
+		}
+		w := do(s, signed(newRequest(t, http.MethodPut, "/k", status)))
+		wantAnswer(t, w, http.StatusOK, "")
+		o, _ := s.Object(bucket, "k")
+		want := o.VersionID
+		if status == "Suspended" {
+			want = ""
+		}
+		if diff := cmp.Diff(want, w.Header().Get("x-cos-version-id")); diff != "" {
+			t.Errorf("versioning %q: version id (-want +got):\n%s", status, diff)
+		}
+	}
+}
+
 func TestVersioningNeverSet(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})
