@@ -155,11 +155,12 @@ func (b *bucket) retag(key string, tags []Tag, check func(*object) error) (*obje
 	return &changed, b.store(&changed, old)
 }
 
-// remove deletes an object if it is there. In a versioned bucket it returns the id of the delete marker.
-func (b *bucket) remove(key string, now time.Time) (marker string, err error) {
+// remove deletes an object, if it is there and has the version; "" is any. Without a version it returns the id of the
+// delete marker that a versioned bucket keeps.
+func (b *bucket) remove(key, version string, now time.Time) (marker string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if o := b.objects[key]; o != nil {
+	if o := b.objects[key]; o != nil && o.isVersion(version) {
 		if b.folder != nil {
 			if err := b.folder.remove(o); err != nil {
 				return "", fmt.Errorf("delete object %s: %w", key, err)
@@ -167,6 +168,9 @@ func (b *bucket) remove(key string, now time.Time) (marker string, err error) {
 		}
 		delete(b.objects, key)
 		b.sorted = nil
+	}
+	if version != "" {
+		return "", nil
 	}
 	return b.nextVersion(now), nil
 }
@@ -212,6 +216,26 @@ func (c *call) putBucketVersioning() (*answer, error) {
 
 func isVersioningStatus(status string) bool { return status == "Enabled" || status == "Suspended" }
 
+// deleteResult has the elements of https://cloud.tencent.com/document/product/436/8289.
+type deleteResult struct {
+	XMLName xml.Name       `xml:"DeleteResult"`
+	Deleted []deletedEntry // not in quiet mode
+	Error   []undeletedEntry
+}
+
+type deletedEntry struct {
+	Key                   string
+	DeleteMarker          bool   `xml:",omitempty"`
+	DeleteMarkerVersionId string `xml:",omitempty"`
+	VersionId             string `xml:",omitempty"`
+}
+
+type undeletedEntry struct {
+	Key           string
+	VersionId     string `xml:",omitempty"`
+	Code, Message string
+}
+
 // deleteMultipleObjects is POST ?delete: https://cloud.tencent.com/document/product/436/8289.
 func (c *call) deleteMultipleObjects() (*answer, error) {
 	var request struct {
@@ -225,17 +249,13 @@ func (c *call) deleteMultipleObjects() (*answer, error) {
 	if len(request.Object) == 0 || len(request.Object) > 1000 {
 		return nil, errMalformedXML
 	}
-	type entry struct{ Key, Code, Message string }
-	var result struct {
-		XMLName xml.Name `xml:"DeleteResult"`
-		Deleted []struct{ Key string }
-		Error   []entry
-	}
+	var result deleteResult
 	for _, o := range request.Object {
-		if _, err := c.bucket.remove(o.Key, c.now); err != nil {
-			result.Error = append(result.Error, entry{o.Key, "InternalError", err.Error()})
+		marker, err := c.bucket.remove(o.Key, o.VersionId, c.now)
+		if err != nil {
+			result.Error = append(result.Error, undeletedEntry{o.Key, o.VersionId, "InternalError", err.Error()})
 		} else if !request.Quiet {
-			result.Deleted = append(result.Deleted, struct{ Key string }{o.Key})
+			result.Deleted = append(result.Deleted, deletedEntry{o.Key, marker != "", marker, o.VersionId})
 		}
 	}
 	return xmlAnswer(result)

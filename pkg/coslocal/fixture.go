@@ -130,7 +130,7 @@ func (s *Server) DeleteObject(bucket, key string) error {
 	if err != nil {
 		return fmt.Errorf("delete object %s: %w", key, err)
 	}
-	_, err = b.remove(key, s.clock())
+	_, err = b.remove(key, "", s.clock())
 	return err
 }
 

@@ -194,13 +194,15 @@ func (c *call) versionID() string {
 
 // checkVersion accepts the newest version by its id.
 func (c *call) checkVersion(o *object) error {
-	switch c.versionID() {
-	case "", cmp.Or(o.version, nullVersion):
+	if o.isVersion(c.versionID()) {
 		return nil
 	}
 	return &cosError{http.StatusNotFound, "NoSuchVersion",
 		"The specified version does not exist; only the newest is kept here."}
 }
+
+// isVersion tells whether id means o, as "" does.
+func (o *object) isVersion(id string) bool { return id == "" || id == cmp.Or(o.version, nullVersion) }
 
 // evaluateConditions evaluates If-* as RFC 9110, 13.2.2 orders them: 412, 304 or 200.
 func (c *call) evaluateConditions(o *object) int {
@@ -296,18 +298,14 @@ func parseRange(span string, size int64) (first, last int64, ok bool) {
 // deleteObject answers 204 whether or not the object was there. Without a versionId, a versioned bucket keeps a delete
 // marker: https://cloud.tencent.com/document/product/436/7743.
 func (c *call) deleteObject() (*answer, error) {
-	a := newAnswer(http.StatusNoContent)
 	id := c.versionID()
-	if id != "" {
-		a.header.Set("X-Cos-Version-Id", id)
-		if o, ok := c.bucket.get(c.seen.Key); !ok || c.checkVersion(o) != nil {
-			return a, nil
-		}
-	}
-	marker, err := c.bucket.remove(c.seen.Key, c.now)
-	if marker != "" && id == "" {
+	marker, err := c.bucket.remove(c.seen.Key, id, c.now)
+	a := newAnswer(http.StatusNoContent)
+	if marker != "" {
 		a.header.Set("X-Cos-Delete-Marker", "true")
-		a.header.Set("X-Cos-Version-Id", marker)
+	}
+	if id = cmp.Or(id, marker); id != "" {
+		a.header.Set("X-Cos-Version-Id", id)
 	}
 	return a, err
 }

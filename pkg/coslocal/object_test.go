@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,6 +137,64 @@ func TestDeleteMultiple(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"b"}, s.Keys(bucket, "")); diff != "" {
 		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+// deleteMultiple sends POST ?delete with objects as the body's.
+func deleteMultiple(t *testing.T, s http.Handler, objects string) *httptest.ResponseRecorder {
+	t.Helper()
+	return do(s, signed(newRequest(t, http.MethodPost, "/?delete", "<Delete>"+objects+"</Delete>")))
+}
+
+func wantDeleteResult(t *testing.T, w *httptest.ResponseRecorder, want string) {
+	t.Helper()
+	want = "<?xml version='1.0' encoding='utf-8' ?>\n<DeleteResult>" + want + "</DeleteResult>"
+	if diff := cmp.Diff(want, w.Body.String()); diff != "" {
+		t.Errorf("result (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeleteMultipleVersions deletes by version, and by none, what a single DELETE would.
+func TestDeleteMultipleVersions(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{Clock: func() time.Time { return time.Unix(0, 100) }, MaxClockSkew: 100 * 365 * 24 * time.Hour})
+	must(t, s.SetVersioning(bucket, "Enabled"))
+	for _, key := range []string{"a", "b", "c"} {
+		must(t, s.PutObject(bucket, key, coslocal.Object{VersionID: "version-of-" + key}))
+	}
+	wantDeleteResult(t, deleteMultiple(t, s, "<Object><Key>a</Key><VersionId>version-of-a</VersionId></Object>"+
+		"<Object><Key>b</Key><VersionId>another</VersionId></Object><Object><Key>c</Key></Object>"),
+		"<Deleted><Key>a</Key><VersionId>version-of-a</VersionId></Deleted>"+
+			"<Deleted><Key>b</Key><VersionId>another</VersionId></Deleted>"+
+			"<Deleted><Key>c</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>MTAw</DeleteMarkerVersionId></Deleted>")
+	if diff := cmp.Diff([]string{"b"}, s.Keys(bucket, "")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
+func TestDeleteMultipleQuiet(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	must(t, s.PutObject(bucket, "a", coslocal.Object{}))
+	wantDeleteResult(t, deleteMultiple(t, s, "<Quiet>true</Quiet><Object><Key>a</Key></Object>"), "")
+	if keys := s.Keys(bucket, ""); len(keys) > 0 {
+		t.Errorf("left %q", keys)
+	}
+}
+
+func TestDeleteMultipleLimit(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for n, status := range map[int]int{0: http.StatusBadRequest, 1000: http.StatusOK, 1001: http.StatusBadRequest} {
+		must(t, s.PutObject(bucket, "a", coslocal.Object{}))
+		code := ""
+		if status != http.StatusOK {
+			code = "MalformedXML"
+		}
+		wantAnswer(t, deleteMultiple(t, s, strings.Repeat("<Object><Key>a</Key></Object>", n)), status, code)
+		if _, ok := s.Object(bucket, "a"); ok == (status == http.StatusOK) {
+			t.Errorf("%d keys: still there = %t", n, ok)
+		}
 	}
 }
 
