@@ -80,12 +80,17 @@ func invalidTag(message string) *cosError {
 	return &cosError{http.StatusBadRequest, "InvalidTag", message}
 }
 
-// errorAnswer answers err. An error that is none of COS's is an error of this server, its disk for example.
-func (c *call) errorAnswer(err error) *answer {
+// asCOSError puts err in COS's terms. One that is none of COS's is an error of this server, its disk for example.
+func asCOSError(err error) *cosError {
 	var e *cosError
 	if !errors.As(err, &e) {
 		e = &cosError{http.StatusInternalServerError, "InternalError", err.Error()}
 	}
+	return e
+}
+
+func (c *call) errorAnswer(err error) *answer {
+	e := asCOSError(err)
 	a := newAnswer(e.status)
 	a.header.Set("Content-Type", "application/xml")
 	if c.http.Method != http.MethodHead {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -251,12 +252,26 @@ func (c *call) deleteMultipleObjects() (*answer, error) {
 	}
 	var result deleteResult
 	for _, o := range request.Object {
-		marker, err := c.bucket.remove(o.Key, o.VersionId, c.now)
+		marker, err := c.deleteOne(o.Key, o.VersionId)
 		if err != nil {
-			result.Error = append(result.Error, undeletedEntry{o.Key, o.VersionId, "InternalError", err.Error()})
+			e := asCOSError(err)
+			result.Error = append(result.Error, undeletedEntry{o.Key, o.VersionId, e.code, e.message})
 		} else if !request.Quiet {
 			result.Deleted = append(result.Deleted, deletedEntry{o.Key, marker != "", marker, o.VersionId})
 		}
 	}
 	return xmlAnswer(result)
+}
+
+// deleteOne deletes one of several objects, if a DELETE of it alone would be allowed.
+func (c *call) deleteOne(key, version string) (marker string, err error) {
+	alone := *c.seen
+	alone.Method, alone.Key, alone.Query, alone.ContentLength = http.MethodDelete, key, url.Values{}, 0
+	if version != "" {
+		alone.Query.Set("versionId", version)
+	}
+	if c.server.denies(alone) {
+		return "", errAccessDenied
+	}
+	return c.bucket.remove(key, version, c.now)
 }

@@ -198,6 +198,31 @@ func TestDeleteMultipleLimit(t *testing.T) {
 	}
 }
 
+// TestDenyDeleteMultiple: each key is refused or deleted as a DELETE of it alone would be.
+func TestDenyDeleteMultiple(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for _, key := range []string{"a", "b"} {
+		must(t, s.PutObject(bucket, key, coslocal.Object{}))
+	}
+	var asked []string
+	s.Deny(func(r coslocal.Request) bool {
+		asked = append(asked, r.Action()+" "+r.Key+r.Query.Get("versionId"))
+		return r.Action() == "DeleteObject" && r.Key == "a"
+	})
+	wantDeleteResult(t, deleteMultiple(t, s, "<Object><Key>a</Key></Object><Object><Key>a</Key><VersionId>1</VersionId></Object>"+
+		"<Object><Key>b</Key></Object>"),
+		"<Deleted><Key>b</Key></Deleted>"+
+			"<Error><Key>a</Key><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>"+
+			"<Error><Key>a</Key><VersionId>1</VersionId><Code>AccessDenied</Code><Message>Access Denied.</Message></Error>")
+	if diff := cmp.Diff([]string{"DeleteMultipleObjects ", "DeleteObject a", "DeleteObject a1", "DeleteObject b"}, asked); diff != "" {
+		t.Errorf("asked about (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"a"}, s.Keys(bucket, "")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+}
+
 func createOnly(sdk *cos.Client, key, body string) error {
 	_, err := sdk.Object.Put(context.Background(), key, strings.NewReader(body), &cos.ObjectPutOptions{
 		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{

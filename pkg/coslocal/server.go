@@ -100,12 +100,19 @@ func (s *Server) SetCredentials(credentials ...Credential) {
 }
 
 // Deny answers 403 AccessDenied to every authenticated request that matches, as a CAM policy would. nil allows all again.
+// Of POST ?delete, each key is also asked about as the DELETE request that it stands for, and refused alone:
+// https://cloud.tencent.com/document/product/436/8289.
 func (s *Server) Deny(match func(Request) bool) {
 	if match == nil {
 		s.deny.Store(nil)
 		return
 	}
 	s.deny.Store(&match)
+}
+
+func (s *Server) denies(r Request) bool {
+	deny := s.deny.Load()
+	return deny != nil && (*deny)(r)
 }
 
 // ServeHTTP answers one request as COS does, unless a [Fault] says otherwise.
@@ -138,7 +145,7 @@ func (s *Server) perform(c *call) (*answer, error) {
 	if err := s.authenticate(c); err != nil {
 		return nil, err
 	}
-	if deny := s.deny.Load(); deny != nil && (*deny)(*c.seen) {
+	if s.denies(*c.seen) {
 		return nil, errAccessDenied
 	}
 	if c.seen.Key != "" {
@@ -151,6 +158,7 @@ func (s *Server) perform(c *call) (*answer, error) {
 
 // call is one request on its way through the server.
 type call struct {
+	server *Server
 	http   *http.Request
 	seen   *Request // what the log keeps; its maps are copies, never changed
 	now    time.Time
@@ -160,7 +168,7 @@ type call struct {
 
 func (s *Server) newCall(r *http.Request) *call {
 	now := s.clock()
-	return &call{http: r, seen: newRequest(r, now), now: now, id: requestID(now, s.serial.Add(1))}
+	return &call{server: s, http: r, seen: newRequest(r, now), now: now, id: requestID(now, s.serial.Add(1))}
 }
 
 // requestID looks like COS's: base64 of hexadecimal numbers joined by underscores.
