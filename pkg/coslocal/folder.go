@@ -21,6 +21,7 @@ import (
 // folder keeps the objects of one bucket, each in one file: the body, a newline, and one line of JSON with the rest. One
 // rename therefore changes all of it, and a person finds the object ci/jobs/j1.json in the file ci/jobs/j1.json.
 //
+//	<dir>/.lock                            locked while a server has the folder
 //	<dir>/<bucket>.json                    the bucket's settings
 //	<dir>/<bucket>/ci/jobs/j1.json         an object; characters that file names should not have are escaped as %XX
 //	<dir>/<bucket>/%hash/<sha256 of key>   an object whose own name is taken or not possible, such as a/b beside a
@@ -214,9 +215,6 @@ func (o *object) content() ([]byte, error) {
 
 // openBuckets reads what is in dir; a bucket is there when its settings are.
 func openBuckets(dir string) (map[string]*bucket, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err

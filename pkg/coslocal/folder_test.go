@@ -1,6 +1,7 @@
 package coslocal_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/http"
@@ -20,7 +21,33 @@ func openFolder(t testing.TB, dir string) *coslocal.Server {
 	t.Helper()
 	s, err := coslocal.New(coslocal.Options{Dir: dir})
 	must(t, err)
+	t.Cleanup(func() { must(t, s.Close()) }) // also where a test has closed it
 	return s
+}
+
+// TestFolderIsLocked: a second server would write over what the first one does not know of.
+func TestFolderIsLocked(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, ""))
+	if _, err := coslocal.New(coslocal.Options{Dir: dir}); !errors.Is(err, coslocal.ErrLocked) || !strings.Contains(err.Error(), dir) {
+		t.Errorf("second server: %v", err)
+	}
+	must(t, s.PutObject(bucket, "k", coslocal.Object{})) // the lock is still the first one's, and it goes on
+	must(t, s.Close())
+	again := openFolder(t, dir)
+	if diff := cmp.Diff([]string{"k"}, again.Keys(bucket, "")); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	must(t, newMemory(t, coslocal.Options{}).Close())
+}
+
+func TestServerOfTestUnlocks(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	t.Run("inner", func(t *testing.T) { start(t, coslocal.Options{Dir: dir}) })
+	openFolder(t, dir)
 }
 
 // contents is all that a bucket holds.
@@ -56,6 +83,7 @@ func TestFolderIsReadAgain(t *testing.T) {
 		"<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"))), http.StatusNoContent, "")
 	must(t, s.PutObject(bucket, "versioned", coslocal.Object{}))
 
+	must(t, s.Close())
 	again := openFolder(t, dir)
 	if len(contents(s)) != len(keys) {
 		t.Errorf("%d objects; want %d", len(contents(s)), len(keys))
@@ -137,6 +165,7 @@ func TestKillBeforeRename(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, bucket, fmt.Sprintf(".tmp-%d", i)), whole[:i], 0o600))
 	}
 	must(t, os.WriteFile(filepath.Join(dir, bucket, ".DS_Store"), []byte("x"), 0o600))
+	must(t, s.Close())
 	again := openFolder(t, dir)
 	if diff := cmp.Diff(contents(s), contents(again)); diff != "" {
 		t.Errorf("objects (-before +after):\n%s", diff)
@@ -153,17 +182,22 @@ func TestFolderNamesWhatItCannotRead(t *testing.T) {
 		"empty": "", "no newline": "{}", "not JSON": "a\nb\n", "no key": "\n{\"size\":0}\n", "other size": "abc\n{\"size\":2,\"key\":\"k\"}\n",
 	} {
 		dir := t.TempDir()
-		must(t, openFolder(t, dir).CreateBucket(bucket, ""))
+		s := openFolder(t, dir)
+		must(t, s.CreateBucket(bucket, ""))
+		must(t, s.Close())
 		must(t, os.WriteFile(filepath.Join(dir, bucket, "k"), []byte(text), 0o600))
 		if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(bucket, "k")) {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
 	dir := t.TempDir()
-	must(t, os.WriteFile(filepath.Join(dir, bucket+".json"), []byte("{"), 0o600))
+	settings := filepath.Join(dir, bucket+".json")
+	must(t, os.WriteFile(settings, []byte("{"), 0o600))
 	if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil {
 		t.Error("took settings that are not JSON")
 	}
+	must(t, os.Remove(settings))
+	openFolder(t, dir) // which the failure left unlocked
 }
 
 // TestDiskFails: what could not be kept is not answered with 200, and is not there.
@@ -202,6 +236,7 @@ func TestFolderEqualsMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = folder.Close() }()
 		keys := rapid.SampledFrom([]string{"a", "a/b", "a/b/c", "A", "a/", "b c", "文", strings.Repeat("k", 300)})
 		both := func(f func(*coslocal.Server) error) {
 			if m, d := f(memory), f(folder); (m == nil) != (d == nil) {
@@ -225,6 +260,7 @@ func TestFolderEqualsMemory(t *testing.T) {
 			case "version":
 				both(func(s *coslocal.Server) error { return s.SetVersioning(bucket, "Suspended") })
 			case "kill":
+				_ = folder.Close()
 				if folder, err = coslocal.New(o); err != nil {
 					t.Fatal(err)
 				}

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Errors of the Go methods of a [Server]; over HTTP the same conditions are COS's error codes.
@@ -16,6 +20,9 @@ var (
 	ErrNoSuchBucket = errors.New("no such bucket")
 	ErrNoSuchKey    = errors.New("no such key")
 )
+
+// ErrLocked is New's error when another server, of this process or another, keeps its buckets in Options.Dir.
+var ErrLocked = errors.New("another server keeps its buckets there")
 
 // Credential is one API key that the server accepts.
 type Credential struct {
@@ -33,8 +40,8 @@ func DefaultCredential() Credential {
 // Options say where a [Server] keeps its objects and whom it lets in. The zero value keeps them in memory, accepts
 // [DefaultCredential] and goes by the system's clock.
 type Options struct {
-	// Dir is the folder that keeps the buckets; "" keeps them in memory. What is there is read at the start. One
-	// server at a time.
+	// Dir is the folder that keeps the buckets; "" keeps them in memory. What is there is read at the start. It is
+	// locked until Server.Close or the end of the process: one server at a time.
 	Dir string
 	// Credentials are the API keys accepted; none means DefaultCredential.
 	Credentials []Credential
@@ -52,6 +59,7 @@ type Server struct {
 	clock   func() time.Time
 	skew    time.Duration
 	dir     string
+	lock    *flock.Flock // on dir; nil without one
 	log     requestLog
 	keys    atomic.Pointer[map[string]Credential]
 	deny    atomic.Pointer[func(Request) bool]
@@ -83,11 +91,40 @@ func New(o Options) (*Server, error) {
 	if s.dir == "" {
 		return s, nil
 	}
-	var err error
-	if s.buckets, err = openBuckets(s.dir); err != nil {
+	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open folder %s: %w", s.dir, err)
 	}
 	return s, nil
+}
+
+// open locks the folder and reads it.
+func (s *Server) open() error {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return err
+	}
+	s.lock = flock.New(filepath.Join(s.dir, ".lock"))
+	locked, err := s.lock.TryLock()
+	if err != nil {
+		return err
+	}
+	if !locked {
+		return ErrLocked
+	}
+	if s.buckets, err = openBuckets(s.dir); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// Close lets another server have Options.Dir. No request may be on its way then, and none come after.
+func (s *Server) Close() error {
+	if s.lock == nil {
+		return nil
+	}
+	if err := s.lock.Unlock(); err != nil {
+		return fmt.Errorf("unlock folder %s: %w", s.dir, err)
+	}
+	return nil
 }
 
 // SetCredentials replaces the API keys accepted, from the next request on. None at all lets nobody in.

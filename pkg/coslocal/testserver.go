@@ -27,6 +27,11 @@ func NewServer(t testing.TB, o Options, buckets ...string) *TestServer {
 	if err != nil {
 		t.Fatalf("coslocal: %v", err)
 	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("coslocal: %v", err)
+		}
+	})
 	for _, bucket := range buckets {
 		if err := s.CreateBucket(bucket, ""); err != nil {
 			t.Fatalf("coslocal: %v", err)
