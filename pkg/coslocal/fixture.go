@@ -86,12 +86,16 @@ func (s *Server) PutObject(bucket, key string, o Object) error {
 	if err == nil {
 		err = checkTags(o.Tags, maxObjectTags)
 	}
+	header := storedHeader(o.Header)
+	if err == nil {
+		err = checkHeader(header)
+	}
 	if err != nil {
 		return fmt.Errorf("put object %s: %w", key, err)
 	}
 	now := s.clock()
 	stored := newObject(key, slices.Clone(o.Body), now)
-	stored.header = storedHeader(o.Header)
+	stored.header = header
 	stored.tags = slices.Clone(o.Tags)
 	stored.version = o.VersionID
 	if o.ETag != "" {

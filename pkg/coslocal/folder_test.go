@@ -112,6 +112,23 @@ func TestFolderIsReadAgain(t *testing.T) {
 	}
 }
 
+func TestMetadataIsUTF8(t *testing.T) {
+	t.Parallel()
+	for _, dir := range []string{"", t.TempDir()} {
+		s := openFolder(t, dir)
+		must(t, s.CreateBucket(bucket, ""))
+		r := newRequest(t, http.MethodPut, "/k", "v")
+		r.Header.Set("x-cos-meta-a", "\xff")
+		wantAnswer(t, do(s, signed(r)), http.StatusBadRequest, "InvalidArgument")
+		if s.PutObject(bucket, "k", coslocal.Object{Header: http.Header{"Cache-Control": {"a", "\xff"}}}) == nil {
+			t.Error("the fixture was taken")
+		}
+		if keys := s.Keys(bucket, ""); len(keys) > 0 {
+			t.Errorf("stored %q", keys)
+		}
+	}
+}
+
 func files(t testing.TB, dir string) (names []string) {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {

@@ -94,6 +94,16 @@ func storedHeader(sent http.Header) http.Header {
 	return stored
 }
 
+// checkHeader refuses what JSON, and so a folder, cannot hold as it is. What COS does with it is not documented.
+func checkHeader(stored http.Header) error {
+	for name, values := range stored {
+		if !utf8.ValidString(name + strings.Join(values, "")) {
+			return invalidArgument("The metadata is not UTF-8.")
+		}
+	}
+	return nil
+}
+
 func (c *call) putObject() (*answer, error) {
 	header := c.http.Header
 	if header.Get("X-Cos-Copy-Source") != "" {
@@ -105,6 +115,9 @@ func (c *call) putObject() (*answer, error) {
 	}
 	o := newObject(c.seen.Key, body, c.now)
 	o.header = storedHeader(header)
+	if err := checkHeader(o.header); err != nil {
+		return nil, err
+	}
 	if o.tags, err = headerTags(header.Get("X-Cos-Tagging")); err != nil {
 		return nil, err
 	}
