@@ -86,6 +86,7 @@ func (f *folder) place(staged, key string) (string, error) {
 	if moveNew(staged, path) == nil {
 		return path, nil
 	}
+	f.prune(filepath.Dir(path)) // what was made on the way there
 	sum := sha256.Sum256([]byte(key))
 	path = filepath.Join(f.root, hashed, hex.EncodeToString(sum[:]))
 	return path, moveNew(staged, path)
@@ -171,12 +172,18 @@ func (f *folder) remove(o *object) error {
 	if err := os.Remove(o.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for dir := filepath.Dir(o.path); dir != f.root; dir = filepath.Dir(dir) {
-		if os.Remove(dir) != nil { // not empty
-			break
+	f.prune(filepath.Dir(o.path))
+	return nil
+}
+
+// prune removes dir and the folders above it, as far as they are there and empty.
+func (f *folder) prune(dir string) {
+	for ; dir != f.root; dir = filepath.Dir(dir) {
+		info, err := os.Lstat(dir)
+		if err == nil && (!info.IsDir() || os.Remove(dir) != nil) { // another object's file, or not empty
+			return
 		}
 	}
-	return nil
 }
 
 func (f *folder) writeSettings(s bucketSettings) error {
@@ -243,10 +250,10 @@ func (b *bucket) load() error {
 		return fmt.Errorf("read %s: %w", b.folder.settings, err)
 	}
 	err = filepath.WalkDir(b.folder.root, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+		if err != nil {
 			return err
 		}
-		return b.loadFile(path, entry.Name())
+		return b.loadEntry(path, entry)
 	})
 	if errors.Is(err, fs.ErrNotExist) { // no object was ever written
 		return nil
@@ -254,12 +261,18 @@ func (b *bucket) load() error {
 	return err
 }
 
-// loadFile takes up one object. What a kill left half written goes; hidden files of others are none of ours.
-func (b *bucket) loadFile(path, name string) error {
-	if strings.HasPrefix(name, temporary) {
+// loadEntry takes up one object. What a kill left half written goes; what else is hidden, a .git for example, is none of
+// ours.
+func (b *bucket) loadEntry(path string, entry fs.DirEntry) error {
+	hidden := strings.HasPrefix(entry.Name(), ".")
+	switch {
+	case entry.IsDir() && hidden:
+		return fs.SkipDir
+	case entry.IsDir():
+		return nil
+	case strings.HasPrefix(entry.Name(), temporary):
 		return os.Remove(path)
-	}
-	if strings.HasPrefix(name, ".") {
+	case hidden:
 		return nil
 	}
 	o, err := readObjectFile(path)

@@ -107,8 +107,32 @@ func TestFolderIsReadAgain(t *testing.T) {
 		must(t, again.DeleteObject(bucket, key))
 	}
 	must(t, again.DeleteObject(bucket, "versioned"))
-	if left := files(t, filepath.Join(dir, bucket)); len(left) != 0 {
-		t.Errorf("left behind: %q", left)
+	if left, err := os.ReadDir(filepath.Join(dir, bucket)); len(left) != 0 || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestNoFolderIsMadeInVain: an object that ends up under its hash leaves nothing where its name did not fit.
+func TestNoFolderIsMadeInVain(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openFolder(t, dir)
+	must(t, s.CreateBucket(bucket, ""))
+	must(t, s.PutObject(bucket, "a/b", coslocal.Object{}))
+	must(t, s.PutObject(bucket, "a/b/c/d", coslocal.Object{}))                       // a/b is a file
+	must(t, s.PutObject(bucket, "x/y/"+strings.Repeat("n", 300), coslocal.Object{})) // too long for a file system
+	must(t, s.PutObject(bucket, "z/"+strings.Repeat("n", 300)+"/z", coslocal.Object{}))
+	entries, err := os.ReadDir(filepath.Join(dir, bucket))
+	must(t, err)
+	var names []string
+	for _, entry := range entries {
+		names = append(names, entry.Name())
+	}
+	if diff := cmp.Diff([]string{"%hash", "a"}, names); diff != "" {
+		t.Errorf("in the bucket's folder (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(4, len(contents(s))); diff != "" {
+		t.Errorf("number of objects (-want +got):\n%s", diff)
 	}
 }
 
@@ -182,12 +206,14 @@ func TestKillBeforeRename(t *testing.T) {
 		must(t, os.WriteFile(filepath.Join(dir, bucket, fmt.Sprintf(".tmp-%d", i)), whole[:i], 0o600))
 	}
 	must(t, os.WriteFile(filepath.Join(dir, bucket, ".DS_Store"), []byte("x"), 0o600))
+	must(t, os.MkdirAll(filepath.Join(dir, bucket, ".git", "refs"), 0o755))
+	must(t, os.WriteFile(filepath.Join(dir, bucket, ".git", "HEAD"), []byte("x"), 0o600))
 	must(t, s.Close())
 	again := openFolder(t, dir)
 	if diff := cmp.Diff(contents(s), contents(again)); diff != "" {
 		t.Errorf("objects (-before +after):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{".DS_Store", "ci/j1"}, files(t, filepath.Join(dir, bucket))); diff != "" {
+	if diff := cmp.Diff([]string{".DS_Store", ".git/HEAD", "ci/j1"}, files(t, filepath.Join(dir, bucket))); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
