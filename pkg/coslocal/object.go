@@ -175,7 +175,12 @@ func (c *call) getObject() (*answer, error) {
 		return a, nil
 	}
 	a.body = body
-	return a, a.cut(c.http.Header.Get("Range"))
+	if err := a.cut(c.http.Header.Get("Range")); err != nil {
+		refused := c.errorAnswer(err)
+		refused.header["Content-Range"] = []string{fmt.Sprintf("bytes */%d", o.size)}
+		return refused, nil
+	}
+	return a, nil
 }
 
 // readObject finds the object that the request names; its body only for a GET.
@@ -294,18 +299,24 @@ func parseRange(span string, size int64) (first, last int64, ok bool) {
 	}
 	last = size - 1
 	if from == "" {
-		n, err := strconv.ParseInt(to, 10, 64)
+		n, ok := parsePosition(to)
 		if n == 0 {
-			return size, last, err == nil
+			return size, last, ok
 		}
-		return max(0, size-n), last, err == nil
+		return max(0, size-n), last, ok
 	}
-	first, err := strconv.ParseInt(from, 10, 64)
-	if err != nil || to == "" {
-		return first, last, err == nil
+	first, ok = parsePosition(from)
+	if to == "" {
+		return first, last, ok
 	}
-	n, err := strconv.ParseInt(to, 10, 64)
-	return first, min(n, last), err == nil && n >= first
+	n, isNumber := parsePosition(to)
+	return first, min(n, last), ok && isNumber && n >= first
+}
+
+// parsePosition takes digits and nothing else, however many: what is beyond int64 is beyond any object too.
+func parsePosition(digits string) (int64, bool) {
+	n, _ := strconv.ParseInt(digits, 10, 64) // the greatest, if it is beyond
+	return n, digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
 // deleteObject answers 204 whether or not the object was there. Without a versionId, a versioned bucket keeps a delete

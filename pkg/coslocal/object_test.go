@@ -382,6 +382,13 @@ func TestConditions(t *testing.T) {
 		"Range backwards":           {[2]string{"Range", "bytes=4-2"}, 200, "0123456789"},
 		"Range no range":            {[2]string{"Range", "bytes=x"}, 200, "0123456789"},
 		"Range two":                 {[2]string{"Range", "bytes=0-1,3-4"}, 200, "0123456789"},
+		"Range of a minus":          {[2]string{"Range", "bytes=--5"}, 200, "0123456789"},
+		"Range of a plus":           {[2]string{"Range", "bytes=+1-2"}, 200, "0123456789"},
+		"Range to a plus":           {[2]string{"Range", "bytes=1-+2"}, 200, "0123456789"},
+		"Range of a dash":           {[2]string{"Range", "bytes=-"}, 200, "0123456789"},
+		"Range to beyond int64":     {[2]string{"Range", "bytes=7-99999999999999999999"}, 206, "789"},
+		"Range longer than int64":   {[2]string{"Range", "bytes=-99999999999999999999"}, 206, "0123456789"},
+		"Range beyond int64":        {[2]string{"Range", "bytes=99999999999999999999-"}, 416, ""},
 		"Range past the end":        {[2]string{"Range", "bytes=10-"}, 416, ""},
 		"Range of nothing":          {[2]string{"Range", "bytes=-0"}, 416, ""},
 	}
@@ -395,6 +402,22 @@ func TestConditions(t *testing.T) {
 				t.Errorf("answer = %d %q; want %d %q", w.Code, w.Body, test.status, test.body)
 			}
 		})
+	}
+}
+
+// TestContentRange tells where the part is, and of how much.
+func TestContentRange(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	must(t, s.PutObject(bucket, "k", coslocal.Object{Body: []byte("0123456789")}))
+	for sent, want := range map[string]string{
+		"": "", "bytes=x": "", "bytes=2-4": "bytes 2-4/10", "bytes=7-": "bytes 7-9/10", "bytes=-3": "bytes 7-9/10", "bytes=10-": "bytes */10",
+	} {
+		r := newRequest(t, http.MethodGet, "/k", "")
+		r.Header.Set("Range", sent)
+		if diff := cmp.Diff(want, do(s, signed(r)).Header().Get("Content-Range")); diff != "" {
+			t.Errorf("%s: Content-Range (-want +got):\n%s", sent, diff)
+		}
 	}
 }
 
