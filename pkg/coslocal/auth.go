@@ -1,6 +1,7 @@
 package coslocal
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/subtle"
@@ -155,7 +156,7 @@ func (a authorization) httpString(c *call) []byte {
 	text := make([]byte, 0, 512)
 	text = append(text, strings.ToLower(c.http.Method)...)
 	text = append(text, '\n')
-	text = append(text, c.http.URL.Path...)
+	text = append(text, cmp.Or(c.http.URL.Path, "/")...)
 	text = append(text, '\n')
 	text = appendPairs(text, a.params, signedParams(a.params, c.seen.Query))
 	text = append(text, '\n')

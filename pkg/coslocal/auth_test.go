@@ -329,6 +329,15 @@ func TestSignerOfNodeSDK(t *testing.T) {
 	}
 }
 
+// TestSignatureOfNoPath: a URL without a path is sent, and so signed, as one with a slash.
+func TestSignatureOfNoPath(t *testing.T) {
+	t.Parallel()
+	r := newRequest(t, http.MethodHead, "/", "")
+	signLikeNode(r, coslocal.DefaultCredential(), time.Now())
+	r.URL.Path = ""
+	wantAnswer(t, do(newMemory(t, coslocal.Options{}), r), http.StatusOK, "")
+}
+
 // FuzzAuthorization looks for an authorization that makes the server panic, or that it takes without knowing the key.
 func FuzzAuthorization(f *testing.F) {
 	f.Add(documentedGETSignature, "response-content-type=a", "/a")
