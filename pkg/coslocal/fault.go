@@ -109,7 +109,7 @@ func (s *Server) serveFault(w http.ResponseWriter, c *call, f *fault) {
 		a.header.Set("X-Cos-Request-Id", c.id)
 	}
 	f.setHeader(a)
-	if f.Truncate {
+	if f.Truncate && len(a.body) > 0 && c.http.Method != http.MethodHead {
 		s.truncate(w, c, a)
 		return
 	}

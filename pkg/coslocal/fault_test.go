@@ -156,6 +156,39 @@ func TestFaultTruncate(t *testing.T) {
 	}
 }
 
+// TestFaultTruncateWithoutBody: what has no body arrives whole, and half of one byte is none.
+func TestFaultTruncateWithoutBody(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		method string
+		fault  coslocal.Fault
+		length int64
+		err    error
+	}{
+		"HEAD":           {http.MethodHead, coslocal.Fault{}, 10, nil},
+		"HEAD of a body": {http.MethodHead, coslocal.Fault{Body: []byte("page")}, 4, nil},
+		"PUT":            {http.MethodPut, coslocal.Fault{}, 0, nil},
+		"DELETE":         {http.MethodDelete, coslocal.Fault{}, -1, nil},
+		"one byte":       {http.MethodGet, coslocal.Fault{Body: []byte("1")}, 1, io.ErrUnexpectedEOF},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newMemory(t, coslocal.Options{})
+			must(t, s.PutObject(bucket, "k", coslocal.Object{Body: []byte("0123456789")}))
+			test.fault.Truncate = true
+			s.Inject(test.fault)
+			response, err := s.RoundTrip(signed(newRequest(t, test.method, "/k", "")))
+			must(t, err)
+			defer func() { _ = response.Body.Close() }()
+			body, err := io.ReadAll(response.Body)
+			if response.ContentLength != test.length || len(body) > 0 || !errors.Is(err, test.err) {
+				t.Errorf("length %d, body %q, %v", response.ContentLength, body, err)
+			}
+		})
+	}
+}
+
 func TestFaultDelay(t *testing.T) {
 	t.Parallel()
 	for _, after := range []bool{false, true} {

@@ -28,7 +28,7 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 	response := recorder.Result()
 	response.Request = r
 	if !whole {
-		if recorder.Body.Len() == 0 {
+		if !recorder.Flushed { // not even a header arrived
 			return nil, syscall.ECONNRESET
 		}
 		response.Body = io.NopCloser(io.MultiReader(recorder.Body, brokenOff{}))
