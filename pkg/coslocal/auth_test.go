@@ -338,6 +338,15 @@ func TestSignatureOfNoPath(t *testing.T) {
 	wantAnswer(t, do(newMemory(t, coslocal.Options{}), r), http.StatusOK, "")
 }
 
+// TestSignTimeAlone: the key is good for longer than the signature, which is over.
+func TestSignTimeAlone(t *testing.T) {
+	t.Parallel()
+	r := documentedPUT(t)
+	r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"),
+		"q-sign-time=1557989151;1557996351", "q-sign-time=1557989151;1557989700", 1))
+	wantAnswer(t, do(documentedServer(t, 1557989760), r), http.StatusForbidden, "AccessDenied")
+}
+
 // FuzzAuthorization looks for an authorization that makes the server panic, or that it takes without knowing the key.
 func FuzzAuthorization(f *testing.F) {
 	f.Add(documentedGETSignature, "response-content-type=a", "/a")

@@ -309,6 +309,39 @@ func TestCreateOnlyHasNoEffectWithVersioning(t *testing.T) {
 	}
 }
 
+// TestCreateOnlyIsAsked: only "true" asks for it.
+func TestCreateOnlyIsAsked(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for _, test := range []struct {
+		header string
+		status int
+	}{{"", 200}, {"false", 200}, {"true", 409}, {"True", 409}} {
+		r := newRequest(t, http.MethodPut, "/k", "v")
+		must(t, s.PutObject(bucket, "k", coslocal.Object{}))
+		r.Header.Set("x-cos-forbid-overwrite", test.header)
+		wantAnswer(t, do(s, signed(r)), test.status, "")
+	}
+}
+
+// TestVersionsGrow: the clock stands still, and every version has an id of its own, greater than the one before.
+func TestVersionsGrow(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{Clock: func() time.Time { return time.Unix(0, 100) }})
+	must(t, s.SetVersioning(bucket, "Enabled"))
+	var ids []string
+	for range 3 {
+		must(t, s.PutObject(bucket, "k", coslocal.Object{}))
+		o, _ := s.Object(bucket, "k")
+		id, err := base64.StdEncoding.DecodeString(o.VersionID)
+		must(t, err)
+		ids = append(ids, string(id))
+	}
+	if diff := cmp.Diff([]string{"100", "101", "102"}, ids); diff != "" {
+		t.Errorf("versions (-want +got):\n%s", diff)
+	}
+}
+
 // TestVersionIDOfPut: while versioning is suspended, a PUT does not tell the id that a HEAD tells.
 func TestVersionIDOfPut(t *testing.T) {
 	t.Parallel()
@@ -534,6 +567,7 @@ func TestBodyLength(t *testing.T) {
 	}{
 		"chunked":          {-1, "body", 200, ""},
 		"empty":            {0, "", 200, ""},
+		"more than XML":    {3 << 20, strings.Repeat("x", 3<<20), 200, ""},
 		"short":            {5, "body", 400, "IncompleteBody"},
 		"announced 2 MB":   {2 << 20, "body", 400, "IncompleteBody"},
 		"announced 5 GB +": {5<<30 + 1, "body", 400, "EntityTooLarge"},

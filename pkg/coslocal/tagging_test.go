@@ -135,6 +135,26 @@ func TestTagLimits(t *testing.T) {
 	}
 }
 
+func TestBucketTagLimit(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for _, n := range []int{50, 51} {
+		var tags strings.Builder
+		for i := range n {
+			fmt.Fprintf(&tags, "<Tag><Key>%d</Key><Value>v</Value></Tag>", i)
+		}
+		status, code := http.StatusNoContent, ""
+		if n > 50 {
+			status, code = http.StatusBadRequest, "InvalidTag"
+		}
+		wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/?tagging",
+			"<Tagging><TagSet>"+tags.String()+"</TagSet></Tagging>"))), status, code)
+		if diff := cmp.Diff(50, len(s.BucketTags(bucket))); diff != "" {
+			t.Errorf("%d sent: number of tags (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
 func TestTaggingBodies(t *testing.T) {
 	t.Parallel()
 	for body, code := range map[string]string{
