@@ -49,8 +49,9 @@ type Function struct {
 const starting = 20 * time.Second
 
 // Start starts the binary, with env (NAME=value) as all of its environment beside what
-// SCF sets, and waits until it answers. Its output goes to output. The instance ends
-// with ctx.
+// SCF sets, and waits until it answers, or ctx ends. Its output goes to output. The
+// instance runs until Stop, whatever becomes of ctx and whatever signals this process
+// gets: an invocation under way can still be waited for.
 func Start(ctx context.Context, binary string, env []string, output io.Writer) (*Function, error) {
 	ports.Lock()
 	defer ports.Unlock()
@@ -58,7 +59,8 @@ func Start(ctx context.Context, binary string, env []string, output io.Writer) (
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(ctx, binary)
+	cmd := exec.Command(binary)
+	cmd.SysProcAttr = ownGroup()
 	cmd.Env = append([]string{
 		"_LAMBDA_SERVER_PORT=" + strconv.Itoa(port),
 		"TENCENTCLOUD_RUNENV=SCF", "TENCENTCLOUD_TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=en_US.UTF8",
