@@ -101,10 +101,17 @@ func (g Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, response.Body)
 }
 
-// ParseResponse reads what a function returned, as strictly as the platform.
+// ParseResponse reads what a function returned, as strictly as the platform. The body is
+// decoded if it came as base64.
 func ParseResponse(answer []byte) (*gateway.Response, error) {
 	var r gateway.Response
-	if err := json.Unmarshal(answer, &r); err != nil || r.StatusCode < 200 || r.StatusCode > 599 {
+	err := json.Unmarshal(answer, &r)
+	if err == nil && r.IsBase64Encoded {
+		var body []byte
+		body, err = base64.StdEncoding.DecodeString(r.Body)
+		r.Body, r.IsBase64Encoded = string(body), false
+	}
+	if err != nil || r.StatusCode < 200 || r.StatusCode > 599 {
 		return nil, fmt.Errorf("the function's answer is no integrated response: %.200q", answer)
 	}
 	return &r, nil

@@ -278,6 +278,8 @@ func TestGateway(t *testing.T) {
 		body         string
 	}{
 		{"answer", `{"isBase64Encoded":false,"statusCode":503,"headers":{"Retry-After":"30","Content-Type":"application/json"},"body":"{}"}`, nil, 503, "{}"},
+		{"base64", `{"isBase64Encoded":true,"statusCode":200,"body":"/wA="}`, nil, 200, "\xff\x00"},
+		{"no_base64", `{"isBase64Encoded":true,"statusCode":200,"body":"?"}`, nil, 403, "no integrated response"},
 		{"no_integrated_response", `{"a":1}`, nil, 403, "no integrated response"},
 		{"no_json", `hello`, nil, 403, "no integrated response"},
 		{"odd_status", `{"statusCode":20}`, nil, 403, "no integrated response"},
