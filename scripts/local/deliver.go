@@ -45,14 +45,17 @@ func deliver(ctx context.Context, out io.Writer) error {
 		}
 		bodies[name] = string(b)
 	}
-	if err := os.RemoveAll(folderOf("demo")); err != nil {
-		return fmt.Errorf("clear the folder of the last run: %w", err)
-	}
-	p, err := start(ctx, "demo", "127.0.0.1:0")
+	p, err := open("demo")
 	if err != nil {
 		return err
 	}
 	defer p.Close()
+	if err := p.clear(); err != nil {
+		return err
+	}
+	if err := p.start(ctx, "127.0.0.1:0"); err != nil {
+		return err
+	}
 	if err := p.putOutput(); err != nil {
 		return err
 	}
@@ -72,7 +75,19 @@ func deliver(ctx context.Context, out io.Writer) error {
 	if len(problems) > 0 {
 		return fmt.Errorf("not as it should be:\n  %s", strings.Join(problems, "\n  "))
 	}
-	fmt.Fprintf(out, "\nAll as it should be. The objects are in %s, the function's log is %s.\n", p.objects(), filepath.Join(p.folder, "function.log"))
+	fmt.Fprintf(out, "\nAll as it should be. The objects are in %s, the function's log is %s.\n", p.objects(), p.log())
+	return nil
+}
+
+// clear deletes what the last run stored.
+func (p *platform) clear() error {
+	for _, bucket := range p.cos.Buckets() {
+		for _, key := range p.cos.Keys(bucket, "") {
+			if err := p.cos.DeleteObject(bucket, key); err != nil {
+				return fmt.Errorf("clear what the last run stored: %w", err)
+			}
+		}
+	}
 	return nil
 }
 

@@ -189,14 +189,25 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// started gives the platform of a command.
+func started(t *testing.T, command string) *platform {
+	t.Helper()
+	p, err := open(command)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	if err := p.start(t.Context(), "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // TestServeAgain starts over with what the last one stored.
 func TestServeAgain(t *testing.T) {
 	inCopy(t)
 	for _, outcome := range []string{"created", "duplicate"} {
-		p, err := start(t.Context(), "serve", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := started(t, "serve")
 		body, err := os.ReadFile(filepath.Join("testdata", "callbacks", "digitalwatermark.xml"))
 		if err != nil {
 			t.Fatal(err)
@@ -206,6 +217,41 @@ func TestServeAgain(t *testing.T) {
 			t.Errorf("%d %s, %v; want %s", status, got, err, outcome)
 		}
 		p.Close()
+	}
+}
+
+// TestTwiceAtOnce leaves what the first one has as it is.
+func TestTwiceAtOnce(t *testing.T) {
+	inCopy(t)
+	if err := os.WriteFile("event.json", []byte("{}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for command, args := range map[string][]string{"demo": nil, "serve": {"serve"}, "invoke": {"invoke", "-event", "event.json"}} {
+		p, err := open(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if err := p.putOutput(); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p.log(), []byte("the first one's"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		out := new(screen)
+		err = run(t.Context(), args, nil, out)
+		if want := "another one is running in " + p.folder + ": end it, or wait until it has ended"; err == nil || err.Error() != want || out.String() != "" {
+			t.Errorf("%s: %v, %q", command, err, out)
+		}
+		if log, err := os.ReadFile(p.log()); err != nil || string(log) != "the first one's" {
+			t.Errorf("%s: log %q, %v", command, log, err)
+		}
+		if _, err := os.Stat(filepath.Join(p.folder, "function")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: it built the function: %v", command, err)
+		}
+		if p.tags() != "project=demo" {
+			t.Errorf("%s: the object is gone", command)
+		}
 	}
 }
 

@@ -32,22 +32,38 @@ type platform struct {
 	stop     []func()
 }
 
-// start builds the function and starts it beside a local COS at an address. A command has
-// a folder of its own, so that it leaves another's alone.
-func start(ctx context.Context, command, cosAddress string) (_ *platform, err error) {
+// open opens the COS of a command, and with it locks the command's folder, before
+// anything else in there is touched. A command has a folder of its own, so that it leaves
+// another's alone.
+func open(command string) (*platform, error) {
 	p := &platform{folder: folderOf(command)}
-	defer func() {
-		if err != nil {
+	var err error
+	p.cos, err = coslocal.New(coslocal.Options{Dir: filepath.Join(p.folder, "cos")})
+	switch {
+	case errors.Is(err, coslocal.ErrLocked):
+		return nil, fmt.Errorf("another one is running in %s: end it, or wait until it has ended", p.folder)
+	case err != nil:
+		return nil, fmt.Errorf("start the local COS: %w", err)
+	}
+	p.stop = append(p.stop, func() { p.cos.Close() })
+	for _, bucket := range []string{recordBucket, mediaBucket} {
+		if err := p.cos.CreateBucket(bucket, region); err != nil {
 			p.Close()
+			return nil, fmt.Errorf("make bucket %s: %w", bucket, err)
 		}
-	}()
+	}
+	return p, nil
+}
+
+// start listens for requests to COS at an address, builds the function and starts it.
+func (p *platform) start(ctx context.Context, cosAddress string) error {
+	endpoint, err := p.listenCOS(cosAddress)
+	if err != nil {
+		return err
+	}
 	binary, err := build(ctx, p.folder)
 	if err != nil {
-		return nil, err
-	}
-	endpoint, err := p.startCOS(cosAddress)
-	if err != nil {
-		return nil, err
+		return err
 	}
 	credential := coslocal.DefaultCredential()
 	p.settings = scflocal.Settings{
@@ -58,19 +74,19 @@ func start(ctx context.Context, command, cosAddress string) (_ *platform, err er
 			"TENCENTCLOUD_SESSIONTOKEN": credential.SessionToken,
 		},
 	}
-	log, err := os.Create(filepath.Join(p.folder, "function.log"))
+	log, err := os.Create(p.log())
 	if err != nil {
-		return nil, fmt.Errorf("open the function's log: %w", err)
+		return fmt.Errorf("open the function's log: %w", err)
 	}
 	p.stop = append(p.stop, func() { log.Close() })
 	if p.function, err = scflocal.Start(ctx, binary, nil, log); err != nil {
-		return nil, fmt.Errorf("%w; see %s", err, log.Name())
+		return fmt.Errorf("%w; see %s", err, p.log())
 	}
 	p.stop = append(p.stop, func() { p.function.Stop() })
-	return p, nil
+	return nil
 }
 
-// Close ends what start started, the last first.
+// Close ends what open and start started, the last first.
 func (p *platform) Close() {
 	for i := len(p.stop) - 1; i >= 0; i-- {
 		p.stop[i]()
@@ -90,9 +106,6 @@ func build(ctx context.Context, folder string) (string, error) {
 	if _, err := exec.LookPath("go"); err != nil {
 		return "", errors.New("the Go toolchain is not on PATH: install it, https://go.dev/doc/install")
 	}
-	if err := os.MkdirAll(folder, 0o755); err != nil {
-		return "", fmt.Errorf("make the folder for what is built: %w", err)
-	}
 	binary, err := filepath.Abs(filepath.Join(folder, "function"))
 	if err != nil {
 		return "", err
@@ -104,21 +117,11 @@ func build(ctx context.Context, folder string) (string, error) {
 	return binary, nil
 }
 
-// startCOS starts the local COS and gives its endpoint.
-func (p *platform) startCOS(address string) (string, error) {
+// listenCOS lets COS answer at an address and gives its endpoint.
+func (p *platform) listenCOS(address string) (string, error) {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", taken("COS", "-cos", err)
-	}
-	if p.cos, err = coslocal.New(coslocal.Options{Dir: filepath.Join(p.folder, "cos")}); err != nil {
-		listener.Close()
-		return "", fmt.Errorf("start the local COS: %w", err)
-	}
-	for _, bucket := range []string{recordBucket, mediaBucket} {
-		if err := p.cos.CreateBucket(bucket, region); err != nil {
-			listener.Close()
-			return "", fmt.Errorf("make bucket %s: %w", bucket, err)
-		}
 	}
 	server := &http.Server{Handler: p.cos}
 	go server.Serve(listener)
@@ -137,3 +140,6 @@ func folderOf(command string) string { return filepath.Join(".local", command) }
 
 // objects is where a person finds the objects.
 func (p *platform) objects() string { return filepath.Join(p.folder, "cos") + "/" }
+
+// log is where the function's output goes.
+func (p *platform) log() string { return filepath.Join(p.folder, "function.log") }

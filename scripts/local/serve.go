@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
@@ -17,22 +16,25 @@ import (
 
 // serve keeps the function running behind an HTTP gateway until ctx ends.
 func serve(ctx context.Context, out io.Writer, address, cosAddress string) error {
+	p, err := open("serve")
+	if err != nil {
+		return err
+	}
+	defer p.Close()
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return taken("callbacks", "-listen", err)
 	}
 	defer listener.Close()
-	p, err := start(ctx, "serve", cosAddress)
-	if err != nil {
+	if err := p.start(ctx, cosAddress); err != nil {
 		return err
 	}
-	defer p.Close()
 	if err := p.putOutput(); err != nil {
 		return err
 	}
 	at := listener.Addr().String()
 	fmt.Fprintf(out, "The function listens. Send it a callback:\n\n  curl --data-binary @testdata/callbacks/digitalwatermark.xml 'http://%s/?token=%s'\n\n", at, token)
-	fmt.Fprintf(out, "Records and tags are in %s, the function's log is %s. Ctrl-C ends it.\n\n", p.objects(), filepath.Join(p.folder, "function.log"))
+	fmt.Fprintf(out, "Records and tags are in %s, the function's log is %s. Ctrl-C ends it.\n\n", p.objects(), p.log())
 
 	server := &http.Server{Handler: scflocal.Gateway{Invoke: func(r *http.Request, payload []byte) ([]byte, error) {
 		return p.invoke(r, payload, out)
@@ -115,11 +117,14 @@ func invoke(ctx context.Context, in io.Reader, out io.Writer, file string) error
 	case !json.Valid(event):
 		return fmt.Errorf("%s holds no JSON: a trigger event is a JSON object, see testdata/events/", file)
 	}
-	p, err := start(ctx, "invoke", "127.0.0.1:0")
+	p, err := open("invoke")
 	if err != nil {
 		return err
 	}
 	defer p.Close()
+	if err := p.start(ctx, "127.0.0.1:0"); err != nil {
+		return err
+	}
 	p.settings.Environment["CALLBACK_AUTH"] = "none" // who has the event needs no token
 	returned, err := p.function.Invoke(ctx, p.settings, event)
 	if err != nil {
