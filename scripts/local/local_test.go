@@ -15,6 +15,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
 // inCopy changes to a folder that looks like the project's, so that what is made there
@@ -186,6 +188,81 @@ func TestServe(t *testing.T) {
 		}
 	case <-time.After(20 * time.Second):
 		t.Error("it does not end")
+	}
+}
+
+// serving serves what a test sends until the context ends. It gives the address, and
+// what came of it.
+func serving(ctx context.Context, t *testing.T, p *platform, out io.Writer) (string, <-chan error) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.serve(ctx, out, listener, time.Hour) }()
+	return listener.Addr().String(), ended
+}
+
+// TestServeEndsAfterTheAnswer: a callback that is under way when Ctrl-C comes is answered,
+// and what the function needs for that stays until then.
+func TestServeEndsAfterTheAnswer(t *testing.T) {
+	inCopy(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	p, err := open("serve")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.start(ctx, "127.0.0.1:0"); err != nil {
+		t.Fatal(err)
+	}
+	asked, answer := make(chan struct{}), make(chan struct{})
+	ask := sync.OnceFunc(func() { close(asked) })
+	p.cos.Inject(coslocal.Fault{Match: func(coslocal.Request) bool {
+		ask()
+		<-answer
+		return false
+	}})
+	out := new(screen)
+	address, ended := serving(ctx, t, p, out)
+	go func() {
+		response, err := http.Post("http://"+address+"/?token="+token, "", strings.NewReader("hello"))
+		if err == nil {
+			response.Body.Close()
+		}
+	}()
+	<-asked
+	cancel()
+	go func() {
+		for { // until the end has begun
+			conn, err := net.Dial("tcp", address)
+			if err != nil {
+				break
+			}
+			conn.Close()
+		}
+		close(answer)
+	}()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !strings.Contains(out.String(), "POST 400  malformed_callback") {
+		t.Errorf("it ended before the answer:\n%s", out)
+	}
+}
+
+// TestFunctionDies: nobody else would say that there will be no answer any more.
+func TestFunctionDies(t *testing.T) {
+	inCopy(t)
+	p := started(t, "serve")
+	_, ended := serving(t.Context(), t, p, new(screen))
+	if err := p.function.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), p.log()) {
+		t.Errorf("ended with %v", err)
 	}
 }
 

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,20 +35,33 @@ func serve(ctx context.Context, out io.Writer, address, cosAddress string) error
 	fmt.Fprintf(out, "The function listens. Send it a callback:\n\n  curl --data-binary @testdata/callbacks/digitalwatermark.xml 'http://%s/?token=%s'\n\n", at, token)
 	fmt.Fprintf(out, "Records and tags are in %s, the function's log is %s. Ctrl-C ends it.\n\n", p.objects(), p.log())
 
-	server := &http.Server{Handler: scflocal.Gateway{Invoke: func(r *http.Request, payload []byte) ([]byte, error) {
-		return p.invoke(r, payload, out)
-	}}}
-	go func() {
-		<-ctx.Done()
-		closing, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		server.Shutdown(closing)
-	}()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("listen for callbacks: %w", err)
+	if err := p.serve(ctx, out, listener, 5*time.Second); err != nil {
+		return err
 	}
 	fmt.Fprintln(out, "Ended.")
 	return nil
+}
+
+// serve sends what comes to the function until ctx or the function ends. After that it
+// waits for the answers to what came before, as long as patience.
+func (p *platform) serve(ctx context.Context, out io.Writer, listener net.Listener, patience time.Duration) error {
+	server := &http.Server{Handler: scflocal.Gateway{Invoke: func(r *http.Request, payload []byte) ([]byte, error) {
+		return p.invoke(r, payload, out)
+	}}}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	var err error
+	select {
+	case <-ctx.Done():
+	case <-p.function.Exited():
+		err = fmt.Errorf("the function has ended: see %s for its last words", p.log())
+	case err = <-failed:
+		return fmt.Errorf("listen for callbacks: %w", err)
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+	defer cancel()
+	server.Shutdown(closing) // whoever takes longer has been waited for
+	return err
 }
 
 // invoke sends an event to the function and prints a line of what came of it.
