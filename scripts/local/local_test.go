@@ -150,6 +150,7 @@ func TestServe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hostile := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jother", "output/digital.mp4", "output/a\u009b31m\u202eb.mp4").Replace(string(body))
 	for _, want := range []struct {
 		method, address, body string
 		status                int
@@ -159,6 +160,7 @@ func TestServe(t *testing.T) {
 		{"POST", address, string(body), 200, `"outcome":"duplicate"`, "duplicate, output/digital.mp4 unchanged"},
 		{"POST", address, "hello", 400, `"malformed_callback"`, "POST 400  malformed_callback"},
 		{"POST", address + "x", string(body), 401, `"unauthorized"`, "POST 401  unauthorized"},
+		{"POST", address, hostile, 200, `"outcome":"created"`, "created, output/a31mb.mp4 "},
 		{"GET", address, "", 200, `"service":"ci-callback"`, "GET 200  ci-callback"},
 		{"DELETE", address, "", 405, `"method_not_allowed"`, "DELETE 405"},
 	} {

@@ -8,7 +8,9 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
@@ -71,7 +73,7 @@ func (p *platform) invoke(r *http.Request, payload []byte, out io.Writer) ([]byt
 	returned, err := p.function.Invoke(context.WithoutCancel(r.Context()), p.settings, payload)
 	took := time.Since(started)
 	if err != nil {
-		fmt.Fprintf(out, "%s  %v\n", time.Now().Format(time.TimeOnly), err)
+		fmt.Fprintf(out, "%s  %s\n", time.Now().Format(time.TimeOnly), graphic(err.Error()))
 		return nil, err
 	}
 	response, err := scflocal.ParseResponse(returned)
@@ -79,8 +81,19 @@ func (p *platform) invoke(r *http.Request, payload []byte, out io.Writer) ([]byt
 		return nil, err
 	}
 	fmt.Fprintf(out, "%s  %s %d  %s  %d COS requests, %.1f ms\n", time.Now().Format(time.TimeOnly), r.Method, response.StatusCode,
-		summary(response.Body), p.cos.RequestCount()-before, float64(took.Microseconds())/1000)
+		graphic(summary(response.Body)), p.cos.RequestCount()-before, float64(took.Microseconds())/1000)
 	return returned, nil
+}
+
+// graphic takes out what a terminal would act on instead of showing it: a callback is
+// written by others.
+func graphic(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // summary tells an answer in a few words.
