@@ -56,14 +56,55 @@ func (s *screen) String() string {
 
 func TestUsage(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{
-		{"help"}, {"-h"}, {"--help"}, {"-listen", ":1"}, {"serve", "-h"}, {"serve", "x"}, {"serve", "-listen"}, {"serve", "-port", "1"},
-		{"invoke"}, {"invoke", "file"}, {"invoke", "-event"}, {"invoke", "-event", "a", "b"},
+	for _, test := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"-listen", ":1"}, `there is no command "-listen"`},
+		{[]string{"deliver"}, `there is no command "deliver"`},
+		{[]string{"", "x"}, `unexpected argument "x"`},
+		{[]string{"serve", "x"}, `unexpected argument "x"`},
+		{[]string{"serve", "-listen"}, "flag needs an argument: -listen"},
+		{[]string{"serve", "-port", "1"}, "flag provided but not defined: -port"},
+		{[]string{"serve", "-event", "x"}, "flag provided but not defined: -event"},
+		{[]string{"invoke"}, "invoke needs -event FILE"},
+		{[]string{"invoke", "file"}, `unexpected argument "file"`},
+		{[]string{"invoke", "-event"}, "flag needs an argument: -event"},
+		{[]string{"invoke", "-event", "a", "b"}, `unexpected argument "b"`},
 	} {
-		out := new(screen)
-		if err := run(t.Context(), args, nil, out); !errors.Is(err, errUsage) || out.String() != "" {
-			t.Errorf("%q: %v, %q", args, err, out)
+		out, reported := new(screen), new(screen)
+		err := run(t.Context(), test.args, nil, out)
+		code := report(t.Context(), err, reported)
+		if code != 2 || out.String() != "" || reported.String() != "local: "+test.says+"\n"+usage {
+			t.Errorf("%q: %d, %q, %q", test.args, code, out, reported)
 		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"serve", "-h"}, {"invoke", "--help"}} {
+		out, reported := new(screen), new(screen)
+		err := run(t.Context(), args, nil, out)
+		if code := report(t.Context(), err, reported); code != 0 || out.String() != usage || reported.String() != "" {
+			t.Errorf("%q: %d, %q, %q", args, code, out, reported)
+		}
+	}
+}
+
+// TestInterruptedBuild says no more than that it has ended.
+func TestInterruptedBuild(t *testing.T) {
+	inCopy(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	out, reported := new(screen), new(screen)
+	err := run(ctx, []string{"serve", "-listen", "127.0.0.1:0", "-cos", "127.0.0.1:0"}, nil, out)
+	if code := report(ctx, err, reported); code != 130 || out.String() != "" || reported.String() != "Ended.\n" {
+		t.Errorf("%d, %q, %q", code, out, reported)
+	}
+	reported = new(screen)
+	if code := report(t.Context(), errors.New("it failed"), reported); code != 1 || reported.String() != "local: it failed\n" {
+		t.Errorf("a failure: %d, %q", code, reported)
 	}
 }
 
