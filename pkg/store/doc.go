@@ -16,8 +16,9 @@
 //     connection does not spend the whole time limit.
 //
 // Two limits come from COS, which has no compare-and-swap. Its one conditional write,
-// x-cos-forbid-overwrite, has no effect on a bucket that ever had versioning; such a
-// bucket is read before it is written to as soon as an answer shows it for one. And
+// x-cos-forbid-overwrite, has no effect on a bucket that ever had versioning. Such a
+// bucket is read before it is written to as soon as an answer shows it for one; where
+// versioning is suspended, none does, and an older record can replace a newer. And
 // where a record exists, and two instances replace it with two different newer
 // versions at once, the write of the older can land after that of the newer: between
 // an instance's GET and its PUT lies one round trip, kept that short by reading again
