@@ -27,8 +27,9 @@ cd "$root"
 version_from_git() {
 	command -v git >/dev/null 2>&1 ||
 		die 'git is not on PATH. Install it, or name the version yourself: VERSION=v1.2.3 scripts/build.sh'
-	# A source archive may lie inside some other checkout, whose commits say nothing about this code.
-	if ! prefix=$(git rev-parse --show-prefix 2>/dev/null) || [ -n "$prefix" ]; then
+	# A source archive may lie inside some other checkout, whose commits say nothing about this code. What git itself has
+	# to say is shown: it is the only hint at a checkout that belongs to another user.
+	if ! prefix=$(git rev-parse --show-prefix) || [ -n "$prefix" ]; then
 		die "$root is not a git checkout of its own. Name the version yourself: VERSION=v1.2.3 scripts/build.sh"
 	fi
 	# Twelve digits, as git's own choice grows with the number of objects and so differs between clones.

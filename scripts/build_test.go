@@ -207,6 +207,8 @@ func TestBuildRefuses(t *testing.T) {
 	}{
 		"an_argument": {project: standIn, args: []string{"--fast"}, status: 2, says: []string{"usage: scripts/build.sh"}},
 		"no_checkout": {project: standIn, says: []string{"is not a git checkout of its own", "VERSION=v1.2.3 scripts/build.sh"}},
+		"checkout_of_another_user": {project: checkout, env: func(*testing.T) []string { return []string{"GIT_TEST_ASSUME_DIFFERENT_OWNER=1"} },
+			says: []string{"dubious ownership", "VERSION="}},
 		"no_commit": {project: func(t *testing.T) string {
 			dir := standIn(t)
 			run(t, dir, goEnvironment(t), git, "init", "-q")
