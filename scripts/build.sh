@@ -56,8 +56,9 @@ case $version in
 esac
 
 # What the builder has set for other work (in the environment, or with `go env -w`) must not reach the compiler.
-# Go takes an empty variable for an unset one, hence a value in each.
-export GOFLAGS=-buildvcs=false GO111MODULE=on GOWORK=off GOFIPS140=off CGO_ENABLED=0
+# Go takes an empty variable for an unset one, hence a value in each. -mod=readonly: go would take a vendor folder by
+# itself, with or without changes, and the bytes would be others.
+export GOFLAGS=-mod=readonly GO111MODULE=on GOWORK=off GOFIPS140=off CGO_ENABLED=0
 unset GOEXPERIMENT
 [ -z "$(go env GOEXPERIMENT)" ] ||
 	die 'GOEXPERIMENT is set with go env -w and would change the bytes. Unset it: go env -u GOEXPERIMENT'

@@ -41,6 +41,8 @@ func TestBuildIsTheSameWhereverItIsBuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	run(t, odd, goEnvironment(t), need(t, "go"), "mod", "vendor").expect(t, 0) // which git would not know of
+
 	decoy := t.TempDir() // where CDPATH would lead a careless cd
 	if err := os.Mkdir(filepath.Join(decoy, "scripts"), 0o755); err != nil {
 		t.Fatal(err)
@@ -53,7 +55,7 @@ func TestBuildIsTheSameWhereverItIsBuilt(t *testing.T) {
 	write(t, settings, "GOFLAGS=-tags=from_go_env\nGOAMD64=v2\n", 0o644)
 	second := run(t, t.TempDir(), goEnvironment(t, "VERSION="+version,
 		"GOFLAGS=-tags=debug -gcflags=all=-N -ldflags=-X=main.version=wrong", "GOENV="+settings, "GOWORK=/nowhere/go.work",
-		"GOOS=darwin", "GOARCH=arm64", "GOAMD64=v3", "CGO_ENABLED=1", "GO111MODULE=off", "TZ=Asia/Shanghai", "LC_ALL=C"),
+		"GOOS=darwin", "GOARCH=arm64", "GOAMD64=v3", "CGO_ENABLED=1", "GO111MODULE=off", "GOFIPS140=latest", "TZ=Asia/Shanghai", "LC_ALL=C"),
 		sh, "-c", `umask 077; exec sh "$0"`, filepath.Join(odd, "scripts", "build.sh"))
 	second.expect(t, 0)
 
