@@ -110,11 +110,11 @@ func TestRecordBucket(t *testing.T) {
 		},
 		"may_not_write": {
 			func(c *clinic) { c.cos.Deny(denyAll("PutObject")) },
-			skippedFrom(checkWrite, false), map[string]string{checkWrite: "name/cos:PutObject"},
+			skippedFrom(checkWrite, false), map[string]string{checkWrite: "name/cos:PutObject on " + recordBucket + "/ci/* "},
 		},
 		"may_not_read": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
-			map[string]verdict{checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject"},
+			map[string]verdict{checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
 		},
 		"may_not_see_what_is_missing": {
 			func(c *clinic) {

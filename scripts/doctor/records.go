@@ -25,6 +25,7 @@ const (
 // records are the checks of the record bucket, and what the first request showed.
 type records struct {
 	*bucket
+	prefix  string // of all keys
 	probe   string // the key of the object that is written
 	missing string // a key that nothing has
 	first   reply
@@ -35,7 +36,7 @@ type records struct {
 // the credentials or the bucket, whichever COS looks at first.
 func (d *doctor) checkRecords(ctx context.Context) {
 	c := d.settings.config
-	r := &records{probe: d.probePrefix() + d.random, missing: d.probePrefix() + d.random + "-missing"}
+	r := &records{prefix: c.RecordPrefix, probe: d.probePrefix() + d.random, missing: d.probePrefix() + d.random + "-missing"}
 	d.check(ctx, checkReached, cosSettings, func(ctx context.Context) (f finding) {
 		var err error
 		if r.bucket, err = d.bucket(c.RecordBucket, c.RecordRegion); err == nil {
@@ -179,18 +180,23 @@ func (r *records) write(ctx context.Context) finding {
 	}
 	if answer.status != http.StatusOK {
 		r.wrote = false
-		return refused(answer, "name/cos:PutObject", r.name, r.probe)
+		return r.refused(answer, "name/cos:PutObject")
 	}
 	return well(r.probe)
 }
 
+// refused names what a policy names: not the probe, but all keys under the prefix.
+func (r *records) refused(answer reply, action string) finding {
+	return refused(answer, action, r.name, r.prefix+"*")
+}
+
 // refused makes a finding of an answer that is not the one hoped for.
-func refused(r reply, action, bucket, key string) finding {
+func refused(r reply, action, bucket, keys string) finding {
 	if f, bad := badCredentials(r); bad {
 		return f
 	}
 	if r.status == http.StatusForbidden {
-		return fail("COS answers "+r.String(), fmt.Sprintf("grant %s on %s/%s to this key, and to the function's role: see -policy", action, bucket, key))
+		return fail("COS answers "+r.String(), fmt.Sprintf("grant %s on %s/%s to this key, and to the function's role: see -policy", action, bucket, keys))
 	}
 	return fail("COS answers "+r.String(), "run it again; if it stays so, look the code up: https://cloud.tencent.com/document/product/436/7730")
 }
@@ -206,7 +212,7 @@ func (r *records) createOnly(ctx context.Context) finding {
 	case answer.status == http.StatusOK:
 		return fail("the second write went through as well: the bucket has or had versioning", newBucket)
 	}
-	return refused(answer, "name/cos:PutObject", r.name, r.probe)
+	return r.refused(answer, "name/cos:PutObject")
 }
 
 // read gets the probe, and what is not there: the function must be able to tell.
@@ -216,7 +222,7 @@ func (r *records) read(ctx context.Context) finding {
 	case err != nil:
 		return trouble(err)
 	case answer.status != http.StatusOK:
-		return refused(answer, "name/cos:GetObject", r.name, r.probe)
+		return r.refused(answer, "name/cos:GetObject")
 	case !bytes.Equal(answer.body, probeBody):
 		return fail("what was read is not what was written", "look for what stands between: COS_ENDPOINT, a proxy, a cache")
 	case r.first.status != http.StatusNotFound:
