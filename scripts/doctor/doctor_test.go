@@ -112,6 +112,12 @@ func TestRecordBucket(t *testing.T) {
 			func(c *clinic) { c.cos.Deny(denyAll("PutObject")) },
 			skippedFrom(checkWrite, false), map[string]string{checkWrite: "name/cos:PutObject on " + recordBucket + "/ci/* "},
 		},
+		"written_and_answered_500": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("PutObject"), AfterWork: true, Status: 500})
+			},
+			skippedFrom(checkWrite, false), nil,
+		},
 		"may_not_read": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
 			map[string]verdict{checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},

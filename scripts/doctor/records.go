@@ -179,7 +179,7 @@ func (r *records) write(ctx context.Context) finding {
 		return trouble(err)
 	}
 	if answer.status != http.StatusOK {
-		r.wrote = false
+		r.wrote = answer.status >= http.StatusInternalServerError // COS may have done it all the same
 		return r.refused(answer, "name/cos:PutObject")
 	}
 	return well(r.probe)
