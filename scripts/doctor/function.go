@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -151,44 +152,60 @@ func (d *doctor) accepts(ctx context.Context) finding {
 	return well("200, outcome probe: the token and the settings are right")
 }
 
-// stores sends a body that is no callback, twice. The function keeps it under rejected/
-// at the first time; at the second it is refused by COS (create-only) and reads. So its
-// own role must be able to do both.
+// stores has the function keep a body, and takes that back however it went: the first
+// answer may be lost, or the second be an error.
 func (d *doctor) stores(ctx context.Context) finding {
-	body := "ci-callback doctor " + d.random
-	var s spoken
-	var err error
+	body := []byte("ci-callback doctor " + d.random)
+	key, f := d.keeps(ctx, string(body))
+	named := key != ""
+	if !named { // it is kept there if at all
+		key = fmt.Sprintf("%srejected/%x", d.settings.config.RecordPrefix, sha256.Sum256(body))
+	}
+	left := d.takeBack(context.WithoutCancel(ctx), key, body)
+	switch {
+	case left.Verdict == ok || left.Verdict == skipped && !named:
+		return f
+	case f.Verdict == ok:
+		return warn(f.Detail+"; "+left.Detail, left.Remedy)
+	}
+	return fail(f.Detail+"; "+left.Detail, f.Remedy+"; "+left.Remedy)
+}
+
+// keeps sends a body that is no callback, twice, and gives the key under which the
+// function says it is. The function keeps it under rejected/ at the first time; at the
+// second it is refused by COS (create-only) and reads. So its own role must be able to
+// do both.
+func (d *doctor) keeps(ctx context.Context, body string) (key string, f finding) {
 	for range 2 {
-		if s, err = d.say(ctx, http.MethodPost, d.token(), body); err != nil {
-			return trouble(err)
+		s, err := d.say(ctx, http.MethodPost, d.token(), body)
+		if err != nil {
+			return key, trouble(err)
 		}
 		if s.status != http.StatusBadRequest || s.Rejected == "" {
-			return unexpected(s)
+			return key, unexpected(s)
 		}
+		key = s.Rejected
 	}
-	done := well("may write and read in the function's record bucket")
-	left := d.takeBack(context.WithoutCancel(ctx), s.Rejected, []byte(body))
-	if left.Verdict != ok {
-		return warn(done.Detail+"; "+left.Detail, left.Remedy)
-	}
-	return done
+	return key, well("may write and read in the function's record bucket")
 }
 
 // takeBack removes what the function kept, with this shell's key. It looks first whether
-// that is the very body that was sent.
+// that is the very body that was sent: skipped where it is not there.
 func (d *doctor) takeBack(ctx context.Context, key string, body []byte) finding {
 	byHand := fmt.Sprintf("delete %.200s in the function's record bucket by hand, when you like; it does no harm", key)
+	notFound := finding{skipped, "what it wrote is left over", byHand}
 	if _, missing := d.missing(append(cosSettings, checkReached, checkAccepted, checkBucket)); missing {
-		return warn("what it wrote is left over", byHand)
+		return notFound
 	}
 	b, err := d.bucket(d.settings.config.RecordBucket, d.settings.config.RecordRegion)
 	if err != nil {
-		return trouble(err)
+		return notFound
 	}
 	r := &records{bucket: b}
 	kept, err := r.do(ctx, request{method: http.MethodGet, key: key})
 	if err != nil || kept.status != http.StatusOK || !bytes.Equal(kept.body, body) {
-		return warn("what it wrote is left over: it was not found in "+r.name+", so the function may have another RECORD_BUCKET", byHand)
+		notFound.Detail += ": it was not found in " + r.name + ", so the function may have another RECORD_BUCKET"
+		return notFound
 	}
 	return r.remove(ctx, key)
 }

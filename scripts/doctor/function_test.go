@@ -2,12 +2,16 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +155,84 @@ func TestFunctionDropsPosts(t *testing.T) {
 	r := c.report("-url", address)
 	if check := c.find(r, checkAccepts); check.Verdict != failed || strings.Contains(check.Detail, "token") {
 		t.Errorf("%+v", check)
+	}
+}
+
+// TestBodyTakenBack has the function keep the body of -role and then go wrong. The doctor
+// removes that body all the same, and nothing else.
+func TestBodyTakenBack(t *testing.T) {
+	t.Parallel()
+	const other = "ci/rejected/of-somebody-else"
+	tests := map[string]struct {
+		answers [2]string // key: kept, and its key named
+		deny    string
+		want    verdict
+		left    bool // it says that something is
+	}{
+		"well":                 {[2]string{"key", "key"}, "", ok, false},
+		"first_answer_lost":    {[2]string{"lost", ""}, "", failed, false},
+		"second_answer_lost":   {[2]string{"key", "lost"}, "", failed, false},
+		"second_answer_500":    {[2]string{"key", "500"}, "", failed, false},
+		"interrupted":          {[2]string{"key", "interrupted"}, "", failed, false},
+		"may_not_be_removed":   {[2]string{"key", "500"}, "DeleteObject", failed, true},
+		"nothing_kept":         {[2]string{"500", ""}, "", failed, false},
+		"names_another_object": {[2]string{"other", "other"}, "", warning, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.cos.Deny(denyAll(test.deny))
+			put := func(key, body string) {
+				if err := c.cos.PutObject(recordBucket, key, coslocal.Object{Body: []byte(body)}); err != nil {
+					t.Error(err)
+				}
+			}
+			put(other, "a body of somebody else")
+			prefix := "of-the-function/" // which may have other settings
+			if test.answers[0] == "lost" {
+				prefix = "ci/"
+			}
+			posts := 0
+			address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				if r.Method != http.MethodPost || string(body) == consoleProbe {
+					goodFake().ServeHTTP(w, r)
+					return
+				}
+				answer := test.answers[posts]
+				posts++
+				key := fmt.Sprintf("%srejected/%x", prefix, sha256.Sum256(body))
+				switch answer {
+				case "500":
+					w.WriteHeader(http.StatusInternalServerError)
+					return
+				case "other":
+					key = other
+				case "interrupted":
+					c.cancel()
+					<-r.Context().Done()
+				default:
+					put(key, string(body))
+				}
+				if answer == "lost" {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(http.StatusBadRequest)
+				fmt.Fprintf(w, `{"rejected":%q}`, key)
+			})
+			check := c.find(c.report("-url", address, "-role"), checkRole)
+			if check.Verdict != test.want || strings.Contains(check.Detail, "left over") != test.left {
+				t.Errorf("%+v", check)
+			}
+			keys := c.cos.Keys(recordBucket, "")
+			if !slices.Contains(keys, other) {
+				t.Error("the body of somebody else is gone")
+			}
+			if test.deny == "" && len(keys) != 1 {
+				t.Errorf("left over: %q", keys)
+			}
+		})
 	}
 }
 

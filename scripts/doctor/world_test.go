@@ -33,6 +33,8 @@ type clinic struct {
 	cos    *coslocal.TestServer
 	env    map[string]string
 	now    func() time.Time
+	ctx    context.Context
+	cancel context.CancelFunc
 	status int
 	out    string
 	err    string
@@ -44,6 +46,8 @@ func newClinic(t *testing.T, o coslocal.Options) *clinic {
 		o.Credentials = []coslocal.Credential{credential}
 	}
 	c := &clinic{t: t, cos: coslocal.NewServer(t, o), now: time.Now}
+	c.ctx, c.cancel = context.WithCancel(t.Context())
+	t.Cleanup(c.cancel)
 	for _, bucket := range []string{recordBucket, mediaBucket} {
 		if err := c.cos.CreateBucket(bucket, region); err != nil {
 			t.Fatal(err)
@@ -68,7 +72,7 @@ func (c *clinic) run(args ...string) *clinic {
 	transport := store.NewTransport()
 	c.t.Cleanup(transport.CloseIdleConnections)
 	var out, err bytes.Buffer
-	c.status = run(c.t.Context(), args, world{
+	c.status = run(c.ctx, args, world{
 		environ: environ, transport: transport, now: c.now, pause: func(context.Context, time.Duration) {}, out: &out, err: &err,
 	})
 	c.out, c.err = out.String(), err.String()
