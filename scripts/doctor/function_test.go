@@ -125,7 +125,7 @@ func TestFunctionUnreachable(t *testing.T) {
 		"refused":      "http://127.0.0.1:1",
 		"not_tls":      strings.Replace(serve(t, http.NotFound), "http:", "https:", 1),
 		"unknown_name": "https://nothing.invalid",
-		"redirect":     serve(t, http.RedirectHandler("https://example.com/", http.StatusFound).ServeHTTP),
+		"redirect":     serve(t, http.RedirectHandler(serve(t, goodFake().ServeHTTP), http.StatusFound).ServeHTTP),
 		"stalled": serve(t, func(_ http.ResponseWriter, r *http.Request) {
 			<-r.Context().Done()
 		}),
@@ -155,6 +155,21 @@ func TestFunctionDropsPosts(t *testing.T) {
 	r := c.report("-url", address)
 	if check := c.find(r, checkAccepts); check.Verdict != failed || strings.Contains(check.Detail, "token") {
 		t.Errorf("%+v", check)
+	}
+}
+
+// TestSecretsHidden has an answer that repeats a token as a URL holds it, and one that
+// begins with another token: of neither may a part remain.
+func TestSecretsHidden(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	longer := firstToken + "-and-more"
+	c.env["CALLBACK_TOKEN"] = firstToken + "," + longer
+	f := goodFake()
+	f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"`+url.QueryEscape(firstToken)+" "+longer+`"}}`
+	check := c.find(c.report("-url", serve(t, f.ServeHTTP)), checkAccepts)
+	if want := "it answers 500 misconfigured: *** ***"; check.Detail != want {
+		t.Errorf("%q, want %q", check.Detail, want)
 	}
 }
 
