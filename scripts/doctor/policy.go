@@ -32,7 +32,7 @@ func (d *doctor) rolePolicy() policy {
 	p := policy{Version: "2.0", Statement: []statement{{
 		Effect: "allow", Action: recordActions, Resource: []string{resource(c.RecordBucket, c.RecordRegion, c.RecordPrefix)},
 	}}}
-	if c.TagMD5 {
+	if c.TagMD5 || len(d.media) > 0 {
 		s := statement{Effect: "allow", Action: tagActions}
 		for _, t := range d.targets() {
 			s.Resource = append(s.Resource, resource(t.bucket, cmp.Or(t.region, c.RecordRegion), t.prefix))

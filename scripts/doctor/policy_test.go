@@ -38,7 +38,6 @@ func TestPolicy(t *testing.T) {
 	if diff := cmp.Diff(policy{"2.0", []statement{records}}, c.readPolicy()); diff != "" {
 		t.Error(diff)
 	}
-	c.env["TAG_MD5"] = "true"
 	want := policy{"2.0", []statement{records, {
 		"allow", []string{"name/cos:HeadObject", "name/cos:GetObjectTagging", "name/cos:PutObjectTagging"},
 		[]string{"qcs::cos:ap-guangzhou:uid/1250000000:media-1250000000/*", "qcs::cos:ap-beijing:uid/1250000000:more-1250000000/output/*"},
@@ -46,6 +45,7 @@ func TestPolicy(t *testing.T) {
 	if diff := cmp.Diff(want, c.readPolicy("-media", mediaBucket+",more-1250000000@ap-beijing/output/")); diff != "" {
 		t.Error(diff)
 	}
+	c.env["TAG_MD5"] = "true"
 	if c.run("-policy"); c.status != exitUsage || c.out != "" {
 		t.Errorf("without media buckets: status %d\n%s", c.status, c.out)
 	}
