@@ -57,7 +57,7 @@ type survey struct {
 // survey asks the questions, unless the bucket was found unfit.
 func (d *doctor) survey(ctx context.Context) {
 	_, unfit := d.missing([]string{checkReached, checkClock, checkAccepted, checkBucket, checkVersioning, checkWrite, checkRead})
-	if unfit || ctx.Err() != nil {
+	if unfit {
 		d.check(ctx, "survey", nil, func(context.Context) finding { return skip("because the record bucket has to be in order first") })
 		return
 	}
@@ -67,12 +67,19 @@ func (d *doctor) survey(ctx context.Context) {
 		return
 	}
 	s := &survey{bucket: b, prefix: d.probePrefix() + "survey-" + d.random + "/", pause: d.pause}
+	cut := false
 	for i, q := range questions {
 		observed, verdict, err := q.ask(ctx, s)
 		if err != nil {
 			observed, verdict = err.Error(), open
+			cut = cut || ctx.Err() != nil
 		}
 		d.report.Survey = append(d.report.Survey, observation{i + 1, q.text, d.hide(observed), q.assumed, verdict})
+	}
+	if cut {
+		d.check(ctx, "survey", nil, func(context.Context) finding {
+			return fail("cut short: what is open here may have an answer", "run it again, with more time: -timeout 2m")
+		})
 	}
 	d.check(context.WithoutCancel(ctx), "survey removed", nil, s.clean)
 }

@@ -115,16 +115,30 @@ func TestSurveyNeedsABucketInOrder(t *testing.T) {
 	}
 }
 
-// TestSurveyInterrupted runs out of time in the middle, and still removes what it wrote.
+// TestSurveyInterrupted is interrupted before, and in the middle; then it still removes
+// what it wrote.
 func TestSurveyInterrupted(t *testing.T) {
 	t.Parallel()
-	c := newClinic(t, coslocal.Options{})
-	c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return r.Header.Get("If-None-Match") != "" }, AfterWork: true, Delay: time.Minute})
-	r := c.report("-survey", "-yes", "-timeout", "1s")
-	if len(r.Survey) != 10 || r.Survey[1].Verdict != open || r.Survey[2].Verdict != open {
-		t.Errorf("%+v", r)
+	for name, at := range map[string]func(coslocal.Request) bool{
+		"in_the_middle": func(r coslocal.Request) bool { return r.Header.Get("If-None-Match") != "" },
+		"before":        func(r coslocal.Request) bool { return r.Method == http.MethodDelete },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.cos.Inject(coslocal.Fault{AfterWork: true, Match: func(r coslocal.Request) bool {
+				if at(r) {
+					c.cancel()
+				}
+				return at(r)
+			}})
+			r := c.report("-survey", "-yes")
+			if len(r.Survey) != 10 || r.Survey[2].Verdict != open || c.find(r, "survey").Verdict != failed || r.OK {
+				t.Errorf("%+v", r)
+			}
+			c.leavesNothing()
+		})
 	}
-	c.leavesNothing()
 }
 
 func TestSurveyPlainAndLeftOver(t *testing.T) {
