@@ -68,11 +68,12 @@ type request struct {
 
 // reply is an answer of COS, an error of its own too.
 type reply struct {
-	status int
-	code   string // COS's error code; a HEAD has none
-	header http.Header
-	body   []byte
-	offset time.Duration // COS's clock less ours
+	status  int
+	code    string // COS's error code; a HEAD has none
+	message string // its message
+	header  http.Header
+	body    []byte
+	offset  time.Duration // COS's clock less ours
 }
 
 func (r reply) String() string {
@@ -130,9 +131,9 @@ func read(response *http.Response, body []byte, at time.Time) (reply, error) {
 		r.offset = date.Sub(at)
 	}
 	if r.status >= 300 {
-		var e struct{ Code string }
+		var e struct{ Code, Message string }
 		_ = xml.Unmarshal(body, &e) // without a code the status has to do
-		r.code = e.Code
+		r.code, r.message = e.Code, e.Message
 	}
 	return r, nil
 }

@@ -173,6 +173,13 @@ func TestRecordBucket(t *testing.T) {
 			func(c *clinic) { c.env["TENCENTCLOUD_SESSIONTOKEN"] = "the-token-of-yesterday" },
 			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "expired"},
 		},
+		"expired_signature": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Status: 403, Body: []byte("<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+					Header: http.Header{"X-Cos-Request-Id": {"1"}}})
+			},
+			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "clock"},
+		},
 		"account_in_arrears": {
 			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 402, Code: "PaymentRequired"}) },
 			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "balance"},

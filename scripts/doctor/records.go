@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -73,6 +74,8 @@ const (
 	skewToFail = 10 * time.Minute
 )
 
+const setClock = "set the clock of this machine (NTP): COS refuses signatures whose time is off"
+
 func (r *records) clock(context.Context) finding {
 	if r.first.header.Get("Date") == "" {
 		return warn("COS sent no Date to compare with", "make sure that this machine's clock is right")
@@ -83,12 +86,11 @@ func (r *records) clock(context.Context) finding {
 		side = "ahead of"
 	}
 	detail := fmt.Sprintf("this machine's clock is %v %s COS's", apart, side)
-	const remedy = "set the clock of this machine (NTP): COS refuses signatures whose time is off"
 	switch {
 	case apart > skewToFail:
-		return fail(detail, remedy)
+		return fail(detail, setClock)
 	case apart > skewToSay:
-		return warn(detail, remedy)
+		return warn(detail, setClock)
 	default:
 		return well("within " + skewToSay.String() + " of COS's")
 	}
@@ -118,7 +120,11 @@ func badCredentials(r reply) (finding, bool) {
 	case "ExpiredToken", "InvalidToken", "TokenRefreshRequired":
 		return fail(detail, "the temporary key has expired, or TENCENTCLOUD_SESSIONTOKEN is of another: get a new one, all three values"), true
 	case "RequestTimeTooSkewed":
-		return fail(detail, "set the clock of this machine (NTP): COS refuses signatures whose time is off"), true
+		return fail(detail, setClock), true
+	case "AccessDenied": // about permissions, but for one case that the message alone tells
+		if strings.Contains(r.message, "expired") {
+			return fail(fmt.Sprintf("%s: %.80q", detail, r.message), setClock), true
+		}
 	}
 	if r.status == http.StatusPaymentRequired || r.status == http.StatusUnavailableForLegalReasons {
 		return fail(detail, "look at the account in the console: its balance and state"), true
