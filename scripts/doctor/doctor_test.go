@@ -118,15 +118,23 @@ func TestRecordBucket(t *testing.T) {
 			},
 			skippedFrom(checkWrite, false), nil,
 		},
+		"may_do_nothing": {
+			func(c *clinic) { c.cos.Deny(func(r coslocal.Request) bool { return r.Bucket == recordBucket }) },
+			func() map[string]verdict {
+				want := skippedFrom(checkWrite, false)
+				want[checkAccepted], want[checkBucket], want[checkVersioning] = warning, warning, warning
+				return want
+			}(), map[string]string{checkBucket: "RECORD_BUCKET"},
+		},
 		"may_not_read": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
-			map[string]verdict{checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
+			map[string]verdict{checkAccepted: warning, checkBucket: warning, checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
 		},
 		"may_not_see_what_is_missing": {
 			func(c *clinic) {
 				c.cos.Deny(func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "-missing") && r.Bucket == recordBucket })
 			},
-			map[string]verdict{checkRead: warning}, map[string]string{checkRead: "name/cos:GetBucket"},
+			map[string]verdict{checkAccepted: warning, checkBucket: warning, checkRead: warning}, map[string]string{checkRead: "name/cos:GetBucket"},
 		},
 		"may_not_ask_for_versioning": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetBucketVersioning")) },
@@ -322,6 +330,10 @@ func TestSettings(t *testing.T) {
 	}
 	if c.find(r, checkReached).Verdict != skipped || c.cos.RequestCount() != 0 {
 		t.Error("COS was asked all the same")
+	}
+	c.env = nil
+	if c.run(); strings.Contains(c.out, "1250000000") {
+		t.Errorf("it shows an AppID that nobody set:\n%s", c.out)
 	}
 }
 

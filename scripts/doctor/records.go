@@ -96,17 +96,25 @@ func (r *records) clock(context.Context) finding {
 	}
 }
 
-// accepted tells by the error code whether COS knows the key. That a key may do nothing
-// is not told here: AccessDenied comes to a good key too.
+// accepted tells by the error code whether COS knows the key. AccessDenied does not tell:
+// it comes to a good key too.
 // https://www.tencentcloud.com/document/product/436/40105
 func (r *records) accepted(context.Context) finding {
 	if f, bad := badCredentials(r.first); bad {
 		return f
 	}
-	if r.first.code == "NoSuchBucket" {
+	switch {
+	case r.first.code == "NoSuchBucket":
 		return skip("not looked at: COS found no bucket first")
+	case r.first.status == http.StatusForbidden:
+		return r.untold()
 	}
 	return well("by COS")
+}
+
+// untold is for an answer that tells of neither the key nor the bucket.
+func (r *records) untold() finding {
+	return warn("could not be told: COS answers "+r.first.String(), "see "+checkWrite+": if that is refused too, check RECORD_BUCKET, RECORD_REGION and what this key may do")
 }
 
 // badCredentials tells the answers that are about the key, not about what it may do.
@@ -143,6 +151,8 @@ func (r *records) exists(context.Context) finding {
 		return fail("COS answers "+r.first.String(), "check RECORD_REGION and COS_ENDPOINT: the bucket is served from somewhere else")
 	case r.first.status == http.StatusBadRequest:
 		return fail("COS answers "+r.first.String(), "check COS_ENDPOINT, RECORD_BUCKET and RECORD_PREFIX")
+	case r.first.status == http.StatusForbidden:
+		return r.untold()
 	}
 	return well(r.name)
 }

@@ -99,6 +99,9 @@ type variable struct{ name, value string }
 func (d *doctor) variables() []variable {
 	c := d.settings.config
 	buckets := "every bucket of AppID " + c.AppID
+	if _, wrong := d.settings.problems["RECORD_BUCKET"]; wrong { // from which the AppID would be
+		buckets = "every bucket of the function's own AppID"
+	}
 	if len(c.TagBuckets) > 0 {
 		buckets = strings.Join(c.TagBuckets, ", ")
 	}
