@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 	"testing"
@@ -370,6 +371,41 @@ func TestSettingsSaid(t *testing.T) {
 	}
 }
 
+// TestDeployment has the settings that scripts/deploy.sh would deploy checked. Nobody is
+// asked, so that credentials are not needed.
+func TestDeployment(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		env  map[string]string // on top of what will do
+		want map[string]verdict
+	}{
+		"well":                  {nil, nil},
+		"region_of_the_records": {map[string]string{"FUNCTION_REGION": "", "RECORD_REGION": region}, nil},
+		"both_regions":          {map[string]string{"RECORD_REGION": "ap-shanghai"}, nil},
+		"no_region":             {map[string]string{"FUNCTION_REGION": "", "TENCENTCLOUD_REGION": region}, map[string]verdict{"FUNCTION_REGION": failed}},
+		"wrong_region":          {map[string]string{"FUNCTION_REGION": "Guangzhou", "RECORD_REGION": region}, map[string]verdict{"FUNCTION_REGION": failed}},
+		"wrong_region_of_both":  {map[string]string{"FUNCTION_REGION": "Guangzhou"}, map[string]verdict{"FUNCTION_REGION": failed, "RECORD_REGION": failed}},
+		"this_machine":          {map[string]string{"COS_ENDPOINT": "https://{bucket}.cos.{region}.localhost:9000"}, map[string]verdict{"COS_ENDPOINT": failed}},
+		"not_secure":            {map[string]string{"COS_ENDPOINT": "http://{bucket}.cos.{region}.myqcloud.com"}, map[string]verdict{"COS_ENDPOINT": failed}},
+		"internal":              {map[string]string{"COS_ENDPOINT": "https://{bucket}.cos-internal.{region}.tencentcos.cn"}, nil},
+		"two_byte_characters":   {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 2030)}, map[string]verdict{checkSize: failed, checkToken: warning}},
+		"fifteen_characters":    {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 15)}, map[string]verdict{checkToken: failed}},
+		"everything_wrong": {
+			map[string]string{"RECORD_BUCKET": "My_Bucket-12", "TAG_MD5": "yes", "MAX_BODY_BYTES": "6MB", "LOG_LEVEL": "loud", "COS_ENDPOINT": "foo", "CALLBACK_AUTH": "None"},
+			map[string]verdict{"RECORD_BUCKET": failed, "TAG_MD5": failed, "MAX_BODY_BYTES": failed, "LOG_LEVEL": failed, "COS_ENDPOINT": failed, checkToken: failed},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.env = map[string]string{"RECORD_BUCKET": recordBucket, "FUNCTION_REGION": region, "CALLBACK_TOKEN": secondToken}
+			maps.Copy(c.env, test.env)
+			c.wants(c.report("-settings"), test.want)
+		})
+	}
+}
+
 func TestUsage(t *testing.T) {
 	t.Parallel()
 	const secret = "https://example.com/?token=" + secondToken
@@ -386,6 +422,7 @@ func TestUsage(t *testing.T) {
 		"bad_prefix":       {"-media", mediaBucket + "//a"},
 		"survey_and_no":    {"-survey"},
 		"survey_policy":    {"-survey", "-policy"},
+		"settings_url":     {"-settings", "-url", "https://example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@
 //	go run ./scripts/doctor                                   settings, credentials, record bucket
 //	go run ./scripts/doctor -media video-1250000000           and the tags of media buckets
 //	go run ./scripts/doctor -url https://….tencentscf.com     and the deployed function
+//	go run ./scripts/doctor -settings                         the variables of a deployment alone, asking nobody
 //	go run ./scripts/doctor -policy                           the CAM policy of the execution role
 //	go run ./scripts/doctor -survey -yes                      what the real COS does where documents are silent
 //
@@ -35,6 +36,7 @@ import (
 )
 
 const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
+       go run ./scripts/doctor -settings [-json]
        go run ./scripts/doctor -policy [-media BUCKET,…]
        go run ./scripts/doctor -survey -yes [-json] [-timeout 30s]
 
@@ -44,6 +46,8 @@ const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-ro
   -role            with -url: have the function write a body that is no callback to the record
                    bucket and find it there, which takes the permissions of its own role
   -json            one JSON document instead of lines
+  -settings        check the variables as scripts/deploy.sh would deploy them, and do nothing else:
+                   no request, no credentials
   -policy          print the CAM policy of the execution role, and do nothing else
   -survey          find out what COS does where its documents are silent; writes some objects
   -yes             with -survey: yes, write them
@@ -71,14 +75,15 @@ type world struct {
 
 // options are what the command line says.
 type options struct {
-	media   []target
-	url     *url.URL // nil: the deployed function is not asked
-	role    bool
-	json    bool
-	policy  bool
-	survey  bool
-	yes     bool
-	timeout time.Duration
+	media      []target
+	url        *url.URL // nil: the deployed function is not asked
+	role       bool
+	json       bool
+	deployment bool // -settings
+	policy     bool
+	survey     bool
+	yes        bool
+	timeout    time.Duration
 }
 
 func main() {
@@ -113,6 +118,9 @@ func run(ctx context.Context, args []string, w world) int {
 	defer cancel()
 	d := newDoctor(o, w)
 	switch {
+	case o.deployment:
+		d.checkDeployment(ctx)
+		return d.print()
 	case o.policy:
 		return d.printPolicy()
 	case o.survey && !o.yes:
@@ -136,6 +144,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&address, "url", "", "")
 	flags.BoolVar(&o.role, "role", false, "")
 	flags.BoolVar(&o.json, "json", false, "")
+	flags.BoolVar(&o.deployment, "settings", false, "")
 	flags.BoolVar(&o.policy, "policy", false, "")
 	flags.BoolVar(&o.survey, "survey", false, "")
 	flags.BoolVar(&o.yes, "yes", false, "")
@@ -152,6 +161,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-role asks the deployed function: give its -url")
 	case o.policy && o.survey:
 		return o, errors.New("-policy and -survey do not go together")
+	case o.deployment && (o.policy || o.survey || address != "" || media != ""):
+		return o, errors.New("-settings asks nobody: it goes with -json alone")
 	}
 	if address != "" {
 		if o.url, err = functionURL(address); err != nil {

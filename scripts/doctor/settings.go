@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 var credentialVariables = []string{"TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"}
@@ -17,6 +19,8 @@ var credentialVariables = []string{"TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRET
 const (
 	checkToken       = "CALLBACK_TOKEN"
 	checkCredentials = "credentials set"
+	checkRegion      = "FUNCTION_REGION"
+	checkSize        = "size of all"
 )
 
 // settings is what the environment says.
@@ -77,8 +81,21 @@ func (s settings) secrets() []string {
 	return secrets
 }
 
-// checkSettings makes a check of each variable.
+// checkDeployment checks what scripts/deploy.sh is about to deploy.
+func (d *doctor) checkDeployment(ctx context.Context) {
+	d.checkVariables(ctx)
+	d.check(ctx, checkRegion, nil, d.lookAtRegion)
+	d.check(ctx, checkSize, nil, d.lookAtSize)
+}
+
+// checkSettings checks the variables, and those of the shell.
 func (d *doctor) checkSettings(ctx context.Context) {
+	d.checkVariables(ctx)
+	d.check(ctx, checkCredentials, nil, d.lookForCredentials)
+}
+
+// checkVariables makes a check of each variable of the function.
+func (d *doctor) checkVariables(ctx context.Context) {
 	d.check(ctx, checkToken, nil, d.lookAtToken)
 	shown := d.variables()
 	for name := range d.settings.problems {
@@ -90,7 +107,6 @@ func (d *doctor) checkSettings(ctx context.Context) {
 	for _, v := range shown {
 		d.check(ctx, v.name, nil, func(context.Context) finding { return d.lookAt(v) })
 	}
-	d.check(ctx, checkCredentials, nil, d.lookForCredentials)
 }
 
 // variable is a setting as it is shown.
@@ -123,7 +139,7 @@ var cosSettings = []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "C
 
 func (d *doctor) lookAt(v variable) finding {
 	if problem, wrong := d.settings.problems[v.name]; wrong {
-		return fail(problem, "correct it here and in the function's variables")
+		return fail(problem, "set it right, and deploy")
 	}
 	c := d.settings.config
 	switch {
@@ -131,10 +147,50 @@ func (d *doctor) lookAt(v variable) finding {
 		return warn(v.value, "end it with /, unless records are to be called "+v.value+"jobs/…")
 	case v.name == "TAG_BUCKETS" && len(c.TagBuckets) > 0 && !c.TagMD5:
 		return warn(v.value, "nothing is tagged while TAG_MD5 is not true")
+	case v.name == "COS_ENDPOINT" && d.deployment && d.endpointIsLocal():
+		return fail(v.value+" is not for a deployment", "unset it, or name an endpoint of COS, with https://: SCF knows no .localhost, and over http:// the role's credentials could be read")
 	case strings.TrimSpace(d.settings.environment.Process[v.name]) == "":
 		v.value += "  (not set)"
 	}
 	return well(v.value)
+}
+
+// endpointIsLocal tells an endpoint that a deployed function cannot use, or must not.
+func (d *doctor) endpointIsLocal() bool {
+	c := d.settings.config
+	u, err := store.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion)
+	return err == nil && (u.Scheme != "https" || isLoopback(u.Hostname()))
+}
+
+// lookAtRegion reads where the function runs, as scripts/deploy.sh has it: where the
+// records are, unless FUNCTION_REGION says otherwise.
+func (d *doctor) lookAtRegion(context.Context) finding {
+	variables := d.settings.environment.Process
+	region := cmp.Or(variables["FUNCTION_REGION"], variables["RECORD_REGION"])
+	if region == "" {
+		return fail("is not set: where the function runs, such as ap-guangzhou", "set it, best to the region of the record bucket")
+	}
+	if err := store.CheckRegion(region); err != nil {
+		return fail("is wrong: "+err.Error(), "set it right")
+	}
+	return well(region)
+}
+
+// mostBytes is what the platform takes of variables, names and values together.
+// https://cloud.tencent.com/document/product/583/11637
+const mostBytes = 4 << 10
+
+func (d *doctor) lookAtSize(context.Context) finding {
+	size := 0
+	for _, v := range append(d.variables(), variable{name: checkToken}, variable{name: "CALLBACK_AUTH"}) {
+		if value := d.settings.environment.Process[v.name]; value != "" {
+			size += len(v.name) + len(value)
+		}
+	}
+	if size >= mostBytes {
+		return fail(fmt.Sprintf("the function's variables take %d bytes, and the platform fewer than %d", size, mostBytes), "name fewer TAG_BUCKETS, or none")
+	}
+	return wellf("%d bytes", size)
 }
 
 // lookAtToken never shows a token, and nothing of one.
@@ -148,7 +204,10 @@ func (d *doctor) lookAtToken(context.Context) finding {
 	}
 	detail := "1 token"
 	if n := len(d.settings.tokens); n > 1 {
-		detail = fmt.Sprintf("%d tokens; the first is used here", n)
+		detail = fmt.Sprintf("%d tokens", n)
+		if d.url != nil {
+			detail += "; the first is used here"
+		}
 	}
 	for _, token := range d.settings.tokens {
 		if strings.Trim(token, tokenCharacters) != "" {
