@@ -2,14 +2,14 @@
 # Builds the function and deploys it with serverless.yml, then prints the callback URL to enter in CI.
 #
 #   scripts/deploy.sh             build, check, deploy
-#   scripts/deploy.sh --dry-run   check, and say what would be done; builds nothing, calls no CLI
+#   scripts/deploy.sh --dry-run   check, and say what would be done; builds and deploys nothing
 #
 # Everything comes from the environment, as the README's table says, and these two, which only the deployment needs:
 #
 #   FUNCTION_REGION   where the function runs, such as ap-guangzhou; RECORD_REGION if that is set
 #   FUNCTION_ROLE     the execution role, whose permissions the function has on COS
 #
-# No token and no key is printed, handed to another program as an argument, or written to a file.
+# No token and no key is printed, handed to another program as an argument, or written to a file. Needs what build.sh needs.
 set -euf
 
 # The function's own variables, those of serverless.yml.
@@ -62,18 +62,20 @@ check_settings() {
 	export FUNCTION_REGION
 
 	check_env_files
-
-	appid=${RECORD_BUCKET:-}
-	appid=${appid##*-}
-	if [ -z "${RECORD_BUCKET:-}" ]; then
-		problem 'RECORD_BUCKET is not set: the bucket for the records, <name>-<appid>, such as examplebucket-1250000000'
-	elif [ "$appid" = "$RECORD_BUCKET" ] || [ -z "${appid##*[!0-9]*}" ]; then
-		problem "RECORD_BUCKET=$RECORD_BUCKET does not end in -<appid>: the console shows the full name, such as examplebucket-1250000000"
-	fi
-	[ -n "$FUNCTION_REGION" ] || problem 'FUNCTION_REGION is not set: where the function runs, such as ap-guangzhou; best where the records are'
 	[ -n "${FUNCTION_ROLE:-}" ] || problem 'FUNCTION_ROLE is not set: the name of the execution role. Without one the function gets no credentials for COS'
-	check_authentication
-	check_size
+	[ -z "${CALLBACK_AUTH:-}" ] || [ -z "${CALLBACK_TOKEN:-}" ] || problem 'CALLBACK_AUTH and CALLBACK_TOKEN are both set: unset the one you do not want'
+	if ! command -v go >/dev/null 2>&1; then
+		problem 'go is not on PATH. Install Go 1.26 or later: https://go.dev/doc/install'
+	elif ! doctor; then
+		problem 'a setting is wrong (above)'
+	fi
+}
+
+# doctor shows the settings and says what is wrong with them, by the function's own rules; as in build.sh, without what
+# the builder has set for other work.
+doctor() {
+	GOFLAGS=-mod=readonly GO111MODULE=on GOWORK=off GOOS=$(go env GOHOSTOS) GOARCH=$(go env GOHOSTARCH) \
+		go run ./scripts/doctor -settings
 }
 
 # check_env_files refuses a setting that only a .env file holds: the CLI reads those of its stage by itself, here and up
@@ -91,52 +93,6 @@ check_env_files() {
 	done
 }
 
-tokens=0
-check_authentication() {
-	if [ -n "${CALLBACK_AUTH:-}" ]; then
-		case $CALLBACK_AUTH in
-		none) ;;
-		*) problem 'CALLBACK_AUTH may only be "none", or unset' ;;
-		esac
-		[ -z "${CALLBACK_TOKEN:-}" ] || problem 'CALLBACK_AUTH and CALLBACK_TOKEN are both set: unset the one you do not want'
-		return
-	fi
-	if [ -z "${CALLBACK_TOKEN:-}" ]; then
-		problem 'CALLBACK_TOKEN is not set: the secret of the callback URL, at least 16 characters, such as the output of: openssl rand -hex 16'
-		return
-	fi
-	encode=
-	kept= # as the function reads them: trimmed, empty ones passed over
-	old_ifs=$IFS
-	IFS=,
-	for token in $CALLBACK_TOKEN; do
-		token=${token#"${token%%[![:space:]]*}"}
-		token=${token%"${token##*[![:space:]]}"}
-		[ -n "$token" ] || continue
-		tokens=$((tokens + 1))
-		kept=$kept${kept:+,}$token
-		[ ${#token} -ge 16 ] || problem "CALLBACK_TOKEN: token $tokens has fewer than 16 characters"
-		case $token in
-		*[!A-Za-z0-9._~-]*) encode=yes ;;
-		esac
-	done
-	IFS=$old_ifs
-	CALLBACK_TOKEN=$kept
-	[ "$tokens" -gt 0 ] || problem 'CALLBACK_TOKEN holds no token'
-	[ -z "$encode" ] ||
-		note 'a token holds characters other than A-Z a-z 0-9 - . _ ~: percent-encode them in the callback URL ("+" would arrive as a space)'
-}
-
-# check_size holds the environment against the platform's 4 KB (https://cloud.tencent.com/document/product/583/11637).
-check_size() {
-	size=0
-	for name in $settings; do
-		value=$(value_of "$name")
-		[ -z "$value" ] || size=$((size + ${#name} + ${#value}))
-	done
-	[ "$size" -lt 4096 ] || problem "the function's variables take $size bytes; the platform allows fewer than 4096"
-}
-
 # find_cli sets cli to the command that deploys: serverless-cloud-framework 1.2.0 or later, the first that knows function
 # URLs (https://cloud.tencent.com/document/product/1154/42990), by whichever of its names it is installed. Other programs
 # go by those names: the old scf CLI from pip (`scf`), and the Serverless Framework (`serverless`, `sls`), which dropped
@@ -145,7 +101,7 @@ cli=
 find_cli() {
 	for candidate in serverless-cloud-framework scf serverless sls; do
 		found=$(command -v "$candidate") || continue
-		if [ -n "$dry_run" ] || is_framework "$found"; then
+		if is_framework "$found"; then
 			cli=$found
 			return
 		fi
@@ -170,20 +126,6 @@ is_framework() {
 	return 1
 }
 
-show_settings() {
-	printf 'function  ci-callback in %s, role %s\n' "$FUNCTION_REGION" "$FUNCTION_ROLE"
-	for name in $settings; do
-		value=$(value_of "$name")
-		case $name in
-		CALLBACK_TOKEN) [ -z "$value" ] || value="$tokens, not shown" ;;
-		esac
-		printf '  %-15s %s\n' "$name" "${value:-(not set)}"
-	done
-	[ "${CALLBACK_AUTH:-}" != none ] || printf '%s\n' \
-		'*** WARNING: CALLBACK_AUTH=none ***' \
-		'*** Whoever learns the URL can write records and, with TAG_MD5, tags. CI signs nothing: the token is the only check. ***' >&2
-}
-
 # hide replaces $2 by *** wherever it stands in $1, and leaves the result in hidden. In the shell itself, as another
 # program's arguments are for every user of the machine to read.
 hide() {
@@ -202,13 +144,17 @@ hide() {
 }
 
 # without_secrets copies its input line by line, every secret of the environment replaced: what the CLI prints is
-# beyond this script, and deployment logs are kept and passed around.
+# beyond this script, and deployment logs are kept and passed around. A secret is known as it stands in the environment
+# alone: one of letters and digits, as `openssl rand -hex` makes them, has no other form in JSON or a URL.
 without_secrets() {
 	while IFS= read -r line || [ -n "$line" ]; do
 		IFS=,
 		for secret in ${CALLBACK_TOKEN:-} "${TENCENT_SECRET_ID:-}" "${TENCENT_SECRET_KEY:-}" "${TENCENT_TOKEN:-}" \
 			"${TENCENTCLOUD_SECRETID:-}" "${TENCENTCLOUD_SECRETKEY:-}" "${TENCENTCLOUD_SESSIONTOKEN:-}"; do
-			[ -n "$secret" ] || continue
+			case $secret in
+			*[![:space:]]*) ;;
+			*) continue ;;
+			esac
 			hide "$line" "$secret"
 			line=$hidden
 		done
@@ -234,10 +180,10 @@ if [ "$problems" -gt 0 ]; then
 	printf 'deploy: nothing was built or deployed\n' >&2
 	exit 1
 fi
-show_settings
+printf 'function  ci-callback in %s, role %s\n' "$FUNCTION_REGION" "$FUNCTION_ROLE"
 
 if [ -n "$dry_run" ]; then
-	printf 'would run, in %s:\n  scripts/build.sh\n  %s --version   (it must be serverless-cloud-framework, 1.2.0 or later)\n  %s deploy\n' "$root" "$cli" "$cli"
+	printf 'would run, in %s:\n  scripts/build.sh\n  %s deploy\n' "$root" "$cli"
 	exit 0
 fi
 
@@ -245,7 +191,8 @@ scripts/build.sh
 
 if [ -z "${TENCENT_SECRET_ID:-}" ] || [ -z "${TENCENT_SECRET_KEY:-}" ]; then
 	note 'TENCENT_SECRET_ID and TENCENT_SECRET_KEY are not set: the CLI takes its stored credentials, or shows a QR code to
-        log in with and writes the temporary key to .env in this folder. Never commit that file'
+        log in with and writes the temporary key to .env in this folder. Never commit that file. What it prints comes line
+        by line: a question that waits for an answer on its own line is not seen until it is answered'
 fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/ci-callback.XXXXXX")
@@ -272,4 +219,4 @@ if [ -z "$url" ]; then
 fi
 query='?token=<your token>'
 [ "${CALLBACK_AUTH:-}" != none ] || query=
-printf '\ndeployed. The callback URL, to enter in CI:\n\n  %s/%s\n\nTo see that it answers, with its version:\n\n  curl %s/\n' "$url" "$query" "$url"
+printf '\ndeployed. The callback URL, to enter in CI:\n\n  %s/%s\n\nTo see that it answers, and takes the token:\n\n  go run ./scripts/doctor -url %s/\n' "$url" "$query" "$url"

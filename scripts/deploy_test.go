@@ -43,6 +43,7 @@ triggers:
 type cli struct {
 	name, version, prints string
 	status                string
+	then                  string // shell, before it ends
 }
 
 func (c cli) script() string {
@@ -55,6 +56,7 @@ cat <<'END'
 ` + c.prints + `END
 echo "token=$CALLBACK_TOKEN key: $TENCENT_SECRET_KEY $TENCENT_SECRET_KEY."
 printf '%s' "no newline after $TENCENT_TOKEN$TENCENT_SECRET_ID" >&2
+` + c.then + `
 exit ` + c.status + "\n"
 }
 
@@ -70,13 +72,14 @@ type deployment struct {
 	not    []string
 	called bool // the CLI has been asked to deploy
 	built  bool
+	noGo   bool
 }
 
 var (
-	npm      = cli{"scf", npmVersion, deployed, "0"}
-	npmLong  = cli{"serverless-cloud-framework", npmVersion, deployed, "0"}
-	pip      = cli{"scf", pipVersion, "", "0"}
-	upstream = cli{"serverless", upstreamVersion, "", "0"}
+	npm      = cli{"scf", npmVersion, deployed, "0", ""}
+	npmLong  = cli{"serverless-cloud-framework", npmVersion, deployed, "0", ""}
+	pip      = cli{"scf", pipVersion, "", "0", ""}
+	upstream = cli{"serverless", upstreamVersion, "", "0", ""}
 )
 
 func with(c cli, prints, status string) []cli {
@@ -89,12 +92,12 @@ var deployments = map[string]deployment{
 		cli: []cli{npm}, called: true, built: true,
 		says: []string{
 			"function  ci-callback in ap-guangzhou, role ci-callback-role\n",
-			"RECORD_BUCKET   examplebucket-1250000000\n", "CALLBACK_TOKEN  2, not shown\n", "TAG_MD5         (not set)\n",
+			"ok       RECORD_BUCKET    examplebucket-1250000000\n", "ok       CALLBACK_TOKEN   2 tokens\n", "TAG_MD5          false  (not set)\n",
 			"\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/?token=<your token>\n",
-			"curl https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n",
+			"go run ./scripts/doctor -url https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n",
 			"token=***,*** key: *** ***.\n", "no newline after ******\n",
 		},
-		not: []string{"WARNING", "note:"},
+		not: []string{"warning ", "note:"},
 	},
 	"region_from_the_records": {
 		env: map[string]string{"FUNCTION_REGION": "", "RECORD_REGION": "ap-shanghai"}, cli: []cli{npm}, called: true, built: true,
@@ -127,20 +130,20 @@ var deployments = map[string]deployment{
 	},
 	"no_authentication": {
 		env: map[string]string{"CALLBACK_TOKEN": "", "CALLBACK_AUTH": "none"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"*** WARNING: CALLBACK_AUTH=none ***", "\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n"},
+		says: []string{"warning  CALLBACK_TOKEN   CALLBACK_AUTH=none: whoever learns the URL can write records", "\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n"},
 		not:  []string{"<your token>"},
 	},
 	"token_that_matches_every_file": {
 		env: map[string]string{"CALLBACK_TOKEN": "****************"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN  1, not shown", "token=*** key"},
+		says: []string{"CALLBACK_TOKEN   1 token", "token=*** key"},
 	},
 	"tokens_with_spaces_around": {
-		env: map[string]string{"CALLBACK_TOKEN": " first-token-0123456789 ,, second-token-0123456789,"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN  2, not shown\n", "token=***,*** key"},
+		env: map[string]string{"CALLBACK_TOKEN": " first-token-0123456789 ,, second-token-0123456789, "}, cli: []cli{npm}, called: true, built: true,
+		says: []string{"CALLBACK_TOKEN   2 tokens\n", "token=***,,***,  key"},
 	},
 	"no_key_of_the_deployer": {
 		env: map[string]string{"TENCENT_SECRET_ID": "", "TENCENT_SECRET_KEY": ""}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"QR code", ".env in this folder. Never commit"},
+		says: []string{"QR code", ".env in this folder. Never commit", "not seen until it is answered"},
 	},
 	"token_that_a_URL_cannot_hold_as_it_is": {
 		env: map[string]string{"CALLBACK_TOKEN": "0123456789+abc/def=="}, cli: []cli{npm}, called: true, built: true,
@@ -148,7 +151,7 @@ var deployments = map[string]deployment{
 	},
 	"token_that_means_something_to_a_shell": {
 		env: map[string]string{"CALLBACK_TOKEN": "*?[a-z]$(id)`id`\\\"'%s"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN  1, not shown", "token=*** key"}, not: []string{"[a-z]", "uid="},
+		says: []string{"CALLBACK_TOKEN   1 token", "token=*** key"}, not: []string{"[a-z]", "uid="},
 	},
 
 	"help":             {args: []string{"--help"}, says: []string{"usage: scripts/deploy.sh [--dry-run]"}},
@@ -157,31 +160,29 @@ var deployments = map[string]deployment{
 
 	"dry_run": {
 		args: []string{"--dry-run"}, cli: []cli{npm},
-		says: []string{"RECORD_BUCKET   examplebucket-1250000000\n", "CALLBACK_TOKEN  2, not shown", "would run, in ", "scripts/build.sh\n", "/scf deploy\n"},
+		says: []string{"RECORD_BUCKET    examplebucket-1250000000\n", "CALLBACK_TOKEN   2 tokens", "would run, in ", "scripts/build.sh\n", "/scf deploy\n"},
 	},
 	"dry_run_with_everything_missing": {
 		args: []string{"--dry-run"}, env: map[string]string{"RECORD_BUCKET": "", "FUNCTION_REGION": "", "FUNCTION_ROLE": "", "CALLBACK_TOKEN": ""}, status: 1,
-		says: []string{"RECORD_BUCKET is not set", "FUNCTION_REGION is not set", "FUNCTION_ROLE is not set", "CALLBACK_TOKEN is not set", "no CLI", "nothing was built or deployed"},
-		not:  []string{"would run"},
+		says: []string{
+			"FAILED   RECORD_BUCKET    is not set", "FAILED   FUNCTION_REGION  is not set", "FUNCTION_ROLE is not set", "FAILED   CALLBACK_TOKEN   is not set",
+			"openssl rand -hex 16", "a setting is wrong (above)", "no CLI", "nothing was built or deployed",
+		},
+		not: []string{"would run"},
 	},
+	"dry_run_with_pips_CLI": {args: []string{"--dry-run"}, cli: []cli{pip}, status: 1, says: []string{"/scf is the old scf CLI from pip"}, not: []string{"would run"}},
 
-	"no_bucket":            {env: map[string]string{"RECORD_BUCKET": ""}, cli: []cli{npm}, status: 1, says: []string{"RECORD_BUCKET is not set"}},
-	"bucket_without_appid": {env: map[string]string{"RECORD_BUCKET": "examplebucket"}, cli: []cli{npm}, status: 1, says: []string{"RECORD_BUCKET=examplebucket does not end in -<appid>"}},
-	"bucket_half_named":    {env: map[string]string{"RECORD_BUCKET": "example-bucket"}, cli: []cli{npm}, status: 1, says: []string{"does not end in -<appid>"}},
-	"bucket_cut_short":     {env: map[string]string{"RECORD_BUCKET": "example-"}, cli: []cli{npm}, status: 1, says: []string{"does not end in -<appid>"}},
-	"no_region":            {env: map[string]string{"FUNCTION_REGION": ""}, cli: []cli{npm}, status: 1, says: []string{"FUNCTION_REGION is not set"}},
-	"no_role":              {env: map[string]string{"FUNCTION_ROLE": ""}, cli: []cli{npm}, status: 1, says: []string{"FUNCTION_ROLE is not set"}},
-	"no_token":             {env: map[string]string{"CALLBACK_TOKEN": ""}, cli: []cli{npm}, status: 1, says: []string{"CALLBACK_TOKEN is not set", "openssl rand -hex 16"}},
-	"short_token":          {env: map[string]string{"CALLBACK_TOKEN": "0123456789abcde"}, cli: []cli{npm}, status: 1, says: []string{"token 1 has fewer than 16 characters"}, not: []string{"0123456789abcde"}},
-	"second_token_short":   {env: map[string]string{"CALLBACK_TOKEN": "first-token-0123456789,0123456789abcde"}, cli: []cli{npm}, status: 1, says: []string{"token 2 has fewer than 16 characters"}, not: []string{"token 1", "0123456789abcde"}},
-	"only_commas":          {env: map[string]string{"CALLBACK_TOKEN": ", ,"}, cli: []cli{npm}, status: 1, says: []string{"CALLBACK_TOKEN holds no token"}},
-	"short_but_for_spaces": {env: map[string]string{"CALLBACK_TOKEN": "first-token-0123456789,   0123456789abcde  "}, cli: []cli{npm}, status: 1, says: []string{"token 2 has fewer than 16 characters"}},
-	"both_kinds_of_auth":   {env: map[string]string{"CALLBACK_AUTH": "none"}, cli: []cli{npm}, status: 1, says: []string{"are both set"}},
-	"unknown_kind_of_auth": {env: map[string]string{"CALLBACK_AUTH": "None"}, cli: []cli{npm}, status: 1, says: []string{`CALLBACK_AUTH may only be "none"`}},
-	"environment_too_large": {
-		env: map[string]string{"TAG_BUCKETS": strings.Repeat("examplebucket-1250000000,", 180)}, cli: []cli{npm}, status: 1,
-		says: []string{"the platform allows fewer than 4096"},
+	"wrong_setting": {
+		env: map[string]string{"TAG_MD5": "yes", "COS_ENDPOINT": "http://{bucket}.cos.{region}.localhost:9000"}, cli: []cli{npm}, status: 1,
+		says: []string{"FAILED   TAG_MD5          must be true or false", "FAILED   COS_ENDPOINT ", "a setting is wrong (above)"},
 	},
+	"short_token": {
+		env: map[string]string{"CALLBACK_TOKEN": "first-token-0123456789,0123456789abcde"}, cli: []cli{npm}, status: 1,
+		says: []string{"FAILED   CALLBACK_TOKEN   has a token that is too short"}, not: []string{"0123456789abcde"},
+	},
+	"no_role":            {env: map[string]string{"FUNCTION_ROLE": ""}, cli: []cli{npm}, status: 1, says: []string{"FUNCTION_ROLE is not set"}, not: []string{"a setting is wrong"}},
+	"no_go":              {noGo: true, cli: []cli{npm}, status: 1, says: []string{"go is not on PATH", "https://go.dev/doc/install"}},
+	"both_kinds_of_auth": {env: map[string]string{"CALLBACK_AUTH": "none"}, cli: []cli{npm}, status: 1, says: []string{"are both set"}},
 	"setting_in_.env_alone": {
 		env: map[string]string{"CALLBACK_TOKEN": ""}, files: map[string]string{".env": "CALLBACK_TOKEN=second-token-0123456789\nRECORD_BUCKET=examplebucket-1250000000\n"}, cli: []cli{npm}, status: 1,
 		says: []string{"CALLBACK_TOKEN is set in ./.env but not in the environment", "set -a; . ./.env; set +a"}, not: []string{"RECORD_BUCKET is set in"},
@@ -197,25 +198,27 @@ var deployments = map[string]deployment{
 	"pip_CLI_before_npm":   {cli: []cli{pip, npmLong}, called: true, built: true, not: []string{"pip"}},
 	"Serverless_Framework": {cli: []cli{upstream}, status: 1, says: []string{"/serverless is not Tencent's serverless-cloud-framework", "no CLI to deploy with"}},
 	"earlier_Tencent_CLI": {
-		cli: []cli{upstream, {"sls", slsVersion, deployed, "0"}}, status: 1,
+		cli: []cli{upstream, {"sls", slsVersion, deployed, "0", ""}}, status: 1,
 		says: []string{"/serverless is not Tencent's", "/sls is an earlier Tencent CLI, which knows no function URL", "no CLI to deploy with"},
 	},
 	"framework_before_function_URLs": {
-		cli: []cli{{"scf", npmOldVersion, deployed, "0"}}, status: 1,
+		cli: []cli{{"scf", npmOldVersion, deployed, "0", ""}}, status: 1,
 		says: []string{"before 1.2.0", "npm update --global serverless-cloud-framework"},
 	},
-	"framework_far_ahead": {cli: []cli{{"scf", strings.ReplaceAll(npmVersion, "1.3.0", "1.12.0"), deployed, "0"}}, called: true, built: true},
-	"framework_as_sls":    {cli: []cli{pip, {"sls", npmVersion, deployed, "0"}}, called: true, built: true, says: []string{"/scf is the old scf CLI from pip"}},
-	"some_other_scf":      {cli: []cli{{"scf", "scf 3.0, the SCF energy calculator\n", "", "0"}}, status: 1, says: []string{"/scf is not Tencent's serverless-cloud-framework"}},
+	"framework_far_ahead": {cli: []cli{{"scf", strings.ReplaceAll(npmVersion, "1.3.0", "1.12.0"), deployed, "0", ""}}, called: true, built: true},
+	"framework_as_sls":    {cli: []cli{pip, {"sls", npmVersion, deployed, "0", ""}}, called: true, built: true, says: []string{"/scf is the old scf CLI from pip"}},
+	"some_other_scf":      {cli: []cli{{"scf", "scf 3.0, the SCF energy calculator\n", "", "0", ""}}, status: 1, says: []string{"/scf is not Tencent's serverless-cloud-framework"}},
 }
 
 // TestDeploy is not parallel itself, so that nothing else runs while it writes the programs that it then runs
 // (notingToolbox says why).
 func TestDeploy(t *testing.T) {
+	doctor := filepath.Join(t.TempDir(), "doctor")
+	run(t, ".", os.Environ(), need(t, "go"), "build", "-o", doctor, "./doctor").expect(t, 0)
 	for shell, path := range shells(t) {
 		for name, test := range deployments {
 			t.Run(shell+"/"+name, func(t *testing.T) {
-				prepared := test.prepare(t)
+				prepared := test.prepare(t, doctor)
 				t.Parallel()
 				prepared.run(t, path)
 			})
@@ -232,7 +235,17 @@ type prepared struct {
 	temporary                string
 }
 
-func (d deployment) prepare(t *testing.T) prepared {
+// goScript is a stand-in for go that has the doctor built already. It wants what a builder has set kept away.
+const goScript = `#!/bin/sh
+printf '%s\n' "$*" >>"$ARGUMENTS"
+case "$* $GOOS $GOARCH $GOFLAGS $GOWORK $GO111MODULE" in
+'env GOHOSTOS '* | 'env GOHOSTARCH '*) echo host ;;
+'run ./scripts/doctor -settings host host -mod=readonly off on') exec "$DOCTOR" -settings ;;
+*) exit 2 ;;
+esac
+`
+
+func (d deployment) prepare(t *testing.T, doctor string) prepared {
 	project := filepath.Join(t.TempDir(), "a project")
 	copyInto(t, project, "scripts/deploy.sh", "serverless.yml")
 	write(t, filepath.Join(project, "scripts", "build.sh"), "#!/bin/sh\n: >\"$BUILT\"\n", 0o755)
@@ -243,13 +256,17 @@ func (d deployment) prepare(t *testing.T) prepared {
 	for _, c := range d.cli {
 		write(t, filepath.Join(bin, c.name), c.script(), 0o755)
 	}
+	if !d.noGo {
+		write(t, filepath.Join(bin, "go"), goScript, 0o755)
+	}
 	notes := t.TempDir()
 	p := prepared{
 		deployment: d, project: project, temporary: t.TempDir(),
 		called: filepath.Join(notes, "called"), built: filepath.Join(notes, "built"), arguments: filepath.Join(notes, "arguments"),
 	}
 	p.variables = map[string]string{
-		"PATH": bin, "TMPDIR": p.temporary, "CALLED": p.called, "BUILT": p.built, "ARGUMENTS": p.arguments,
+		"PATH": bin, "TMPDIR": p.temporary, "CALLED": p.called, "BUILT": p.built, "ARGUMENTS": p.arguments, "PID": filepath.Join(notes, "pid"),
+		"DOCTOR": doctor, "GOOS": "plan9", "GOARCH": "arm", "GOFLAGS": "-tags=debug", "GOWORK": "/nowhere/go.work", "GO111MODULE": "off",
 		"RECORD_BUCKET": "examplebucket-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback-role",
 		"CALLBACK_TOKEN": "first-token-0123456789,second-token-0123456789", "MD5_TAG_KEY": "",
 		"TENCENT_SECRET_ID": secrets[2], "TENCENT_SECRET_KEY": secrets[3], "TENCENT_TOKEN": secrets[4],
@@ -263,7 +280,7 @@ func (p prepared) run(t *testing.T, shell string) {
 	for name, value := range p.variables {
 		env = append(env, name+"="+value)
 	}
-	did := run(t, t.TempDir(), env, shell, append([]string{filepath.Join(p.project, "scripts", "deploy.sh")}, p.args...)...)
+	did := run(t, t.TempDir(), env, shell, append([]string{"-c", `echo $$ >"$PID"; exec "$0" "$@"`, shell, filepath.Join(p.project, "scripts", "deploy.sh")}, p.args...)...)
 	did.expect(t, p.status, p.says...)
 	for _, text := range p.not {
 		if strings.Contains(did.all(), text) {
@@ -313,9 +330,6 @@ func checkCall(t *testing.T, call, project string, variables map[string]string) 
 	for _, name := range append(slices.Clone(settings), "FUNCTION_ROLE") {
 		line := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 		want := variables[name]
-		if name == "CALLBACK_TOKEN" { // tokens are handed on as the function reads them
-			want = strings.Join(strings.FieldsFunc(want, func(r rune) bool { return r == ',' || r == ' ' }), ",")
-		}
 		switch {
 		case want == "" && line >= 0:
 			t.Errorf("%s reaches the CLI, though it is empty or not set", name)
