@@ -78,11 +78,11 @@ doctor() {
 		go run ./scripts/doctor -settings
 }
 
-# check_env_files refuses a setting that only a .env file holds: the CLI reads those of its stage by itself, here and up
-# to two folders above (https://github.com/Serverlesstencent/serverless-cloud-framework, src/libs/config.js), so the setting
+# check_env_files refuses a setting that only a .env file holds: the CLI reads the first one that there is, here or up to
+# two folders above (https://github.com/Serverlesstencent/serverless-cloud-framework, src/libs/config.js), so the setting
 # would be deployed without having been checked.
 check_env_files() {
-	for file in ./.env ./.env.prod ../.env ../.env.prod ../../.env ../../.env.prod; do
+	for file in ./.env.prod ./.env ../.env.prod ../.env ../../.env.prod ../../.env; do
 		[ -f "$file" ] || continue
 		for name in $settings; do
 			[ -z "$(value_of "$name")" ] || continue
@@ -90,6 +90,7 @@ check_env_files() {
 				problem "$name is set in $file but not in the environment. Load the file first: set -a; . $file; set +a"
 			fi
 		done
+		return 0
 	done
 }
 

@@ -191,6 +191,9 @@ var deployments = map[string]deployment{
 		files: map[string]string{"../.env.prod": "export CALLBACK_AUTH=none\n"}, cli: []cli{npm}, status: 1,
 		says: []string{"CALLBACK_AUTH is set in ../.env.prod but not in the environment"},
 	},
+	"setting_in_a_.env_that_the_CLI_does_not_read": {
+		files: map[string]string{".env.prod": "TENCENT_SECRET_ID=x\n", ".env": "CALLBACK_AUTH=none\n", "../.env.prod": "CALLBACK_AUTH=none\n"}, cli: []cli{npm}, called: true, built: true,
+	},
 	"key_in_.env": {files: map[string]string{".env": "TENCENT_SECRET_ID=x\n# RECORD_REGION=\n", ".env.example": "CALLBACK_AUTH=none\n"}, cli: []cli{npm}, called: true, built: true},
 
 	"no_CLI":               {status: 1, says: []string{"no CLI to deploy with", "npm install --global serverless-cloud-framework", "dist/ci-callback.zip"}},
