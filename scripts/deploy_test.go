@@ -196,6 +196,10 @@ var deployments = map[string]deployment{
 	},
 	"key_in_.env": {files: map[string]string{".env": "TENCENT_SECRET_ID=x\n# RECORD_REGION=\n", ".env.example": "CALLBACK_AUTH=none\n"}, cli: []cli{npm}, called: true, built: true},
 
+	"ended_while_the_CLI_is_at_work": {
+		cli: []cli{{"scf", npmVersion, deployed, "0", `kill -TERM "$(cat "$PID")"`}}, called: true, built: true, status: 143, not: []string{"The callback URL"},
+	},
+
 	"no_CLI":               {status: 1, says: []string{"no CLI to deploy with", "npm install --global serverless-cloud-framework", "dist/ci-callback.zip"}},
 	"pip_CLI":              {cli: []cli{pip}, status: 1, says: []string{"/scf is the old scf CLI from pip", "npm install --global serverless-cloud-framework"}},
 	"pip_CLI_before_npm":   {cli: []cli{pip, npmLong}, called: true, built: true, not: []string{"pip"}},
