@@ -12,8 +12,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
+
+	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // settings are the function's variables: both deploy files must hand over all of them and nothing else.
@@ -489,5 +493,32 @@ func TestLocalInvokeFiles(t *testing.T) {
 	}
 	if callback.EventName != "TaskFinish" || callback.JobsDetail.State != "Success" || !regexp.MustCompile(`^j[0-9a-f]{32}$`).MatchString(callback.JobsDetail.JobId) {
 		t.Errorf("the body reads as %+v", callback)
+	}
+}
+
+// TestReadmeEnvironment holds the README's table against the function's variables, and the defaults that it names
+// against those of package config.
+func TestReadmeEnvironment(t *testing.T) {
+	t.Parallel()
+	_, section, _ := strings.Cut(string(read(t, filepath.Join(projectRoot(t), "README.md"))), "\n## Environment\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	stated := map[string]string{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\| (.*?) ?\\|").FindAllStringSubmatch(section, -1) {
+		stated[row[1]] = row[2]
+	}
+	want := map[string]string{ // where there is no value to name
+		"RECORD_BUCKET": "required", "RECORD_REGION": "the function's region", "TAG_BUCKETS": "all buckets of the function's own AppID",
+		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "", "COS_ENDPOINT": "`" + store.DefaultEndpoint + "`",
+	}
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if value, ok := field.Tag.Lookup("envDefault"); ok {
+			want[field.Tag.Get("env")] = "`" + value + "`"
+		}
+	}
+	if diff := cmp.Diff(want, stated); diff != "" {
+		t.Errorf("in the README (-want +got):\n%s", diff)
+	}
+	if names := slices.Sorted(maps.Keys(want)); !slices.Equal(names, slices.Sorted(slices.Values(settings))) {
+		t.Errorf("the variables are %v, and deployed are %v", names, settings)
 	}
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -56,6 +57,26 @@ func TestPolicy(t *testing.T) {
 	c.env["RECORD_BUCKET"] = "Records"
 	if c.run("-policy"); c.status != exitFailed || c.out != "" || !strings.Contains(c.err, "RECORD_BUCKET") {
 		t.Errorf("wrong bucket: status %d\n%s%s", c.status, c.out, c.err)
+	}
+}
+
+// TestPolicyOfTheDocuments holds the policy in docs/operating.md against the one printed.
+func TestPolicyOfTheDocuments(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/operating.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "\n```json\n")
+	block, _, _ = strings.Cut(block, "\n```\n")
+	var documented policy
+	if err := json.Unmarshal([]byte(block), &documented); err != nil {
+		t.Fatal(err)
+	}
+	c := newClinic(t, coslocal.Options{})
+	c.env = map[string]string{"RECORD_BUCKET": recordBucket, "RECORD_REGION": region}
+	if diff := cmp.Diff(c.readPolicy("-media", mediaBucket+"/output/"), documented); diff != "" {
+		t.Errorf("in the document (-want +got):\n%s", diff)
 	}
 }
 
