@@ -119,7 +119,7 @@ func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) 
 func (c *call) logRefused(errs []error) []error {
 	refused := func(err error) bool { return errors.Is(err, store.ErrMisconfigured) }
 	if i := slices.IndexFunc(errs, refused); i >= 0 {
-		c.log.Error("an output was not tagged", "requestId", c.id, "error", cut(errs[i].Error(), longText))
+		c.log.Error("an output was not tagged", "requestId", c.id, "error", legible(errs[i].Error(), longText))
 	}
 	return slices.DeleteFunc(errs, refused)
 }

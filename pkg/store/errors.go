@@ -115,6 +115,8 @@ func explain(op operation, bucket, key string, err error) error {
 		e.misconfigured("grant name/cos:" + string(op) + " on this object to the function's execution role")
 	case e.Status == http.StatusForbidden || e.Code == "ExpiredToken":
 		e.misconfigured("COS does not accept the credentials: check the function's execution role")
+	case e.Code == "InvalidTag":
+		e.misconfigured("COS does not take the tag set: check MD5_TAG_KEY and the object's other tags")
 	case e.Status == http.StatusPaymentRequired || e.Status == http.StatusUnavailableForLegalReasons:
 		e.misconfigured("COS refuses the account: check its balance and state")
 	default:

@@ -30,6 +30,7 @@ func TestErrorNamesTheRemedy(t *testing.T) {
 		{"bad_key_id", coslocal.Fault{Status: 403, Code: "InvalidAccessKeyId"}, store.ErrMisconfigured, []string{"credentials"}},
 		{"redirect", coslocal.Fault{Status: 301, Header: http.Header{"Location": {"https://evil.example/"}}}, store.ErrMisconfigured, []string{"301", "COS_ENDPOINT", "RECORD_REGION"}},
 		{"redirect_307", coslocal.Fault{Status: 307, Header: http.Header{"Location": {"/x"}}}, store.ErrMisconfigured, []string{"307", "COS_ENDPOINT"}},
+		{"tag_set", coslocal.Fault{Status: 400, Code: "InvalidTag"}, store.ErrMisconfigured, []string{"InvalidTag", "MD5_TAG_KEY"}},
 		{"unpaid", coslocal.Fault{Status: 402, Code: "PaymentRequired"}, store.ErrMisconfigured, []string{"account", "balance"}},
 		{"blocked", coslocal.Fault{Status: 451}, store.ErrMisconfigured, []string{"account"}},
 		{"proxy", coslocal.Fault{Status: 405, Body: page}, store.ErrMisconfigured, []string{"405", "COS_ENDPOINT"}},

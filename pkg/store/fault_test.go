@@ -113,6 +113,7 @@ func TestFaultThatPasses(t *testing.T) {
 		{"stalled", coslocal.Fault{Delay: time.Hour}, ""},
 		{"lost_and_stalled", coslocal.Fault{Delay: time.Hour, AfterWork: true}, ""},
 		{"page", coslocal.Fault{Body: page}, ""},
+		{"page_with_headers", coslocal.Fault{Body: page, Header: http.Header{"Etag": {`"x"`}, "Last-Modified": {ended.Format(http.TimeFormat)}}}, ""},
 		{"lost_behind_page", coslocal.Fault{Body: page, AfterWork: true}, ""},
 		{"empty_answer", coslocal.Fault{Body: []byte{}}, ""},
 		{"json_answer", coslocal.Fault{Body: []byte(`{"ok":true}`)}, ""},

@@ -25,6 +25,7 @@ const mostClients = 128
 // A Pool holds what invocations share: connections, and a client for each bucket.
 type Pool struct {
 	transport http.RoundTripper
+	large     chan struct{} // taken while a large object is in memory
 
 	mu      sync.Mutex
 	clients map[string]*bucketClient // by base URL
@@ -42,7 +43,7 @@ func NewPool(transport http.RoundTripper) *Pool {
 	if transport == nil {
 		transport = NewTransport()
 	}
-	return &Pool{transport: transport, clients: map[string]*bucketClient{}}
+	return &Pool{transport: transport, large: make(chan struct{}, 1), clients: map[string]*bucketClient{}}
 }
 
 // NewTransport returns a transport for COS. It keeps enough idle connections for the
@@ -146,7 +147,7 @@ func (p *Pool) client(endpoint, bucket, region string) (*bucketClient, error) {
 				}
 			}
 		}
-		c = &bucketClient{bucket: bucket, Client: cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: signer{p.transport}})}
+		c = &bucketClient{bucket: bucket, Client: cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: guard{signer{p.transport}}})}
 		c.Conf.RetryOpt.Count = 1 // retries are ours: the SDK's come in a burst and outlive their context
 		c.Conf.EnableCRC = false  // it fails a PUT that was done and whose answer lacks the checksum; Content-MD5 guards ours
 		p.clients[key] = c
@@ -171,6 +172,10 @@ func BucketURL(endpoint, bucket, region string) (*url.URL, error) {
 		return nil, errors.New("the endpoint must begin with https:// or http://")
 	case !strings.HasPrefix(u.Hostname(), bucket+"."):
 		return nil, errors.New("the endpoint must have {bucket} as the first part of its host")
+	case !validHost.MatchString(u.Hostname()):
+		return nil, errors.New("the endpoint's host must be of lower-case letters, digits, hyphens and dots")
+	case endsInRegion.MatchString(endpoint):
+		return nil, errors.New("the endpoint must have a domain behind {region}: a callback names the region of an output")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the endpoint must be a scheme, a host and a port, nothing else")
 	}

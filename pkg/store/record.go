@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
@@ -80,22 +81,20 @@ type write struct {
 // instance may have written in between.
 func (w *write) settle(ctx context.Context) (Outcome, error) {
 	for first := true; ; first = false {
-		theirs, err := w.store.get(ctx, w.key, w.ours)
-		if err != nil {
-			return "", err
-		}
+		stored, err := w.store.look(ctx, w.key, w.ours)
 		switch {
-		case bytes.Equal(theirs, w.ours):
+		case err != nil:
+			return "", err
+		case stored == same:
 			return cmp.Or(w.wrote, Duplicate), nil
-		case model.Newer(theirs, w.ours):
-			if w.sure {
-				return w.wrote, nil
-			}
+		case stored == newer && w.sure:
+			return w.wrote, nil
+		case stored == newer:
 			return Stale, nil
 		case !first:
 			return "", w.store.contended(w.key)
 		}
-		if err := w.put(ctx, theirs); err != nil {
+		if err := w.put(ctx, stored); err != nil {
 			return "", err
 		}
 		w.sure = true
@@ -105,9 +104,9 @@ func (w *write) settle(ctx context.Context) (Outcome, error) {
 	}
 }
 
-// put writes ours over theirs, or, where there is none, create-only.
-func (w *write) put(ctx context.Context, theirs []byte) error {
-	if theirs != nil {
+// put writes ours over what is stored, or, where nothing is, create-only.
+func (w *write) put(ctx context.Context, stored standing) error {
+	if stored != absent {
 		w.wrote = Updated
 		_, err := w.store.put(ctx, w.key, jsonType, w.ours, false)
 		return err
@@ -141,27 +140,25 @@ func (s *Store) KeepRejected(ctx context.Context, body []byte) (string, error) {
 	return key, nil
 }
 
-// keep writes an object unless the key exists, and makes sure that it does: 409 is the
-// status of other conflicts too.
+// keep writes an object unless it is there, and makes sure that it is: 409 is the status
+// of other conflicts too. What has the key and is another body is none that hashes to it,
+// and is replaced.
 func (s *Store) keep(ctx context.Context, key string, body []byte) (kept bool, err error) {
-	if s.records.versioned.Load() {
-		if kept, err = s.holds(ctx, key, body); kept || err != nil {
+	const contentType = "application/octet-stream"
+	if !s.records.versioned.Load() {
+		if kept, err = s.create(ctx, key, contentType, body); kept || err != nil {
 			return kept, err
 		}
 	}
-	if kept, err = s.create(ctx, key, "application/octet-stream", body); kept || err != nil {
-		return kept, err
+	stored, err := s.look(ctx, key, body)
+	switch {
+	case stored == same || err != nil:
+		return stored == same, err
+	case stored == absent && !s.records.versioned.Load():
+		return false, s.contended(key)
 	}
-	if kept, err = s.holds(ctx, key, body); err == nil && !kept {
-		err = s.contended(key)
-	}
-	return kept, err
-}
-
-// holds tells whether a body is what is stored.
-func (s *Store) holds(ctx context.Context, key string, body []byte) (bool, error) {
-	stored, err := s.get(ctx, key, body)
-	return stored != nil && bytes.Equal(stored, body), err
+	_, err = s.put(ctx, key, contentType, body, stored == absent)
+	return err == nil, err
 }
 
 const jsonType = "application/json"
@@ -186,9 +183,12 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 		// https://cloud.tencent.com/document/product/436/7749
 		header.XOptionHeader = &http.Header{"x-cos-forbid-overwrite": {"true"}}
 	}
-	response, err := s.try(ctx, putObject, func(ctx context.Context) (*cos.Response, error) {
+	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 		return s.records.Object.Put(ctx, key, bytes.NewReader(body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
 	})
+	if err == nil && !fromCOS(response) && strings.Trim(response.Header.Get("ETag"), `"`) != hex.EncodeToString(sum[:]) {
+		err = errUnreadable
+	}
 	if err != nil {
 		return response, explain(putObject, s.Bucket, key, err)
 	}
@@ -199,33 +199,68 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 	return response, nil
 }
 
-// get reads an object; nil where there is none. An answer without COS's headers is
-// believed only if it is the content expected, or a record.
-func (s *Store) get(ctx context.Context, key string, expected []byte) ([]byte, error) {
-	most := max(mostStored, len(expected)+1)
-	var body bytes.Buffer
-	response, err := s.try(ctx, getObject, func(ctx context.Context) (*cos.Response, error) {
+// standing is how what is stored stands to a body of ours.
+type standing int
+
+const (
+	absent standing = iota
+	same
+	newer
+	older // or no record at all
+)
+
+// large is how long a stored object is that one goroutine at a time may hold: a record
+// can have 25 MB, and a callback may be of eight at once.
+const large = 1 << 20
+
+// look reads an object and tells how it stands to ours.
+func (s *Store) look(ctx context.Context, key string, ours []byte) (standing, error) {
+	var stored standing
+	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 		response, err := s.records.Object.Get(ctx, key, nil)
 		if err != nil {
 			return response, err
 		}
 		defer response.Body.Close()
-		body.Grow(max(0, min(int(response.ContentLength), most)) + bytes.MinRead) // a record may be large, and memory short
+		if response.ContentLength < 0 || response.ContentLength > large {
+			select {
+			case s.pool.large <- struct{}{}:
+				defer func() { <-s.pool.large }()
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		most := max(mostStored, len(ours)+1)
+		var body bytes.Buffer
+		body.Grow(max(0, min(int(response.ContentLength), most)) + bytes.MinRead)
 		if _, err := body.ReadFrom(io.LimitReader(response.Body, int64(most))); err != nil {
 			return nil, err
 		}
-		return response, nil
+		stored, err = judge(body.Bytes(), ours, fromCOS(response))
+		return response, err
 	})
 	if e, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.StatusCode == http.StatusNotFound && e.Code == "NoSuchKey" {
-		return nil, nil
-	}
-	if err == nil && !fromCOS(response) && !bytes.Equal(body.Bytes(), expected) {
-		if _, notRecord := model.ParseRecord(body.Bytes()); notRecord != nil {
-			err = errUnreadable
-		}
+		return absent, nil
 	}
 	if err != nil {
-		return nil, explain(getObject, s.Bucket, key, err)
+		return absent, explain(getObject, s.Bucket, key, err)
 	}
-	return body.Bytes(), nil
+	return stored, nil
+}
+
+// judge compares what is stored with ours. What may not be COS's is believed only if it
+// is ours, or a record.
+func judge(stored, ours []byte, fromCOS bool) (standing, error) {
+	switch {
+	case bytes.Equal(stored, ours):
+		return same, nil
+	case model.Newer(stored, ours):
+		return newer, nil
+	}
+	if !fromCOS {
+		if _, err := model.ParseRecord(stored); err != nil {
+			return absent, errUnreadable
+		}
+	}
+	return older, nil
 }

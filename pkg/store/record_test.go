@@ -7,13 +7,16 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,6 +107,7 @@ func (e *endlessOnce) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodGet && !e.read && err == nil {
 		e.read = true
 		response.Body = io.NopCloser(io.MultiReader(response.Body, zeros{r.Context()}))
+		response.ContentLength = 1 << 60
 	}
 	return response, err
 }
@@ -487,6 +491,121 @@ func TestKeepRejected(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is kept under the hash of a body and is another is replaced.
+func TestKeepRejectedOverAnother(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"", "Enabled"} {
+		w := newWorld(t)
+		sum := sha256.Sum256(page)
+		key := "ci/rejected/" + hex.EncodeToString(sum[:])
+		w.put(t, records, key, coslocal.Object{Body: []byte("another")})
+		steps := []string{putNew, get, put}
+		if status != "" {
+			if err := w.SetVersioning(records, status); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := w.open(t, options()).PutRecord(t.Context(), first()); err != nil { // shows the versioning
+				t.Fatal(err)
+			}
+			w.ResetRequests()
+			steps = []string{get, put}
+		}
+		if got, err := w.open(t, options()).KeepRejected(t.Context(), page); got != key || err != nil {
+			t.Errorf("KeepRejected = %q, %v; want %q", got, err, key)
+		}
+		w.wantSteps(t, steps...)
+		w.wantObject(t, records, key, page)
+	}
+}
+
+// A record that appears between the reading of nothing and the create-only PUT is not
+// taken for ours.
+func TestCreatedInBetween(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())})
+	w.before(get, 1, func() {
+		if err := w.DeleteObject(records, jobKey); err != nil {
+			t.Error(err)
+		}
+	})
+	w.before(putNew, 2, func() { w.put(t, records, jobKey, coslocal.Object{Body: encode(t, third())}) })
+	outcome, _, err := w.open(t, options()).PutRecord(t.Context(), second())
+	if outcome != store.Stale || err != nil {
+		t.Errorf("PutRecord = %q, %v; want stale", outcome, err)
+	}
+	w.wantObject(t, records, jobKey, encode(t, third()))
+}
+
+// Of large records, one at a time is in memory.
+func TestLargeRecordsOneAtATime(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int]int64{1 << 10: 8, 2 << 20: 1} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				slow := &slowReads{wire: w.wire}
+				s, err := store.NewPool(slow).Open(options())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var all sync.WaitGroup
+				for i := range 8 {
+					r := third()
+					r.ID, r.Message = fmt.Sprint("j", i), strings.Repeat("x", size)
+					w.put(t, records, r.Key("ci/"), coslocal.Object{Body: encode(t, r)})
+					all.Go(func() {
+						r := first()
+						r.ID = fmt.Sprint("j", i)
+						if outcome, _, err := s.PutRecord(t.Context(), r); outcome != store.Stale || err != nil {
+							t.Errorf("PutRecord = %q, %v; want stale", outcome, err)
+						}
+					})
+				}
+				all.Wait()
+				if got := slow.most.Load(); got != want {
+					t.Errorf("%d were read at once; want %d", got, want)
+				}
+			})
+		})
+	}
+}
+
+// slowReads takes a while for each body, and counts how many are read at once.
+type slowReads struct {
+	*wire
+	now, most atomic.Int64
+}
+
+func (s *slowReads) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := s.wire.RoundTrip(r)
+	if r.Method == http.MethodGet && err == nil {
+		response.Body = &slowBody{ReadCloser: response.Body, reads: s}
+	}
+	return response, err
+}
+
+type slowBody struct {
+	io.ReadCloser
+	reads *slowReads
+	begun bool
+}
+
+func (b *slowBody) Read(p []byte) (int, error) {
+	if !b.begun {
+		b.begun = true
+		b.reads.most.Store(max(b.reads.most.Load(), b.reads.now.Add(1)))
+		time.Sleep(10 * time.Millisecond)
+	}
+	return b.ReadCloser.Read(p)
+}
+
+func (b *slowBody) Close() error {
+	b.reads.now.Add(-1)
+	return b.ReadCloser.Close()
 }
 
 // A 409 that stays, and is none of "exists": nothing is claimed to be stored.

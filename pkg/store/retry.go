@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -20,11 +19,8 @@ const longestTry = 5 * time.Second
 const requestID = "x-cos-request-id"
 
 // fromCOS tells whether a success is COS's own, and not that of a proxy or a portal on
-// the way. What every object has will do, as not everything that speaks COS has request
-// ids.
-func fromCOS(r *cos.Response) bool {
-	return cmp.Or(r.Header.Get(requestID), r.Header.Get("ETag"), r.Header.Get("Last-Modified")) != ""
-}
+// the way, which may have an ETag and a date too.
+func fromCOS(r *cos.Response) bool { return r.Header.Get(requestID) != "" }
 
 // exponential is the usual wait between tries: 100 milliseconds, doubled each time, half
 // of it left to chance, so that instances that failed together do not return together.
@@ -56,7 +52,7 @@ func retry[T any](ctx context.Context, s *Store, op func() (T, error)) (T, error
 
 // try makes one request of an SDK call, signed, counted, and within a quarter of the
 // time left.
-func (s *Store) try(ctx context.Context, op operation, call func(context.Context) (*cos.Response, error)) (*cos.Response, error) {
+func (s *Store) try(ctx context.Context, call func(context.Context) (*cos.Response, error)) (*cos.Response, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -68,13 +64,10 @@ func (s *Store) try(ctx context.Context, op operation, call func(context.Context
 	defer cancel()
 	s.requests.Add(1)
 	response, err := call(context.WithValue(ctx, credentialsKey{}, s.Credentials))
-	if response == nil && err != nil {
+	if response == nil && err != nil && !errors.Is(err, errUnreadable) {
 		// The connection may have died while the instance was frozen, and so may the
 		// others: the next try dials.
 		(&http.Client{Transport: s.pool.transport}).CloseIdleConnections()
-	}
-	if err == nil && !fromCOS(response) && op != getObject && op != getTags { // what was got shows what it is
-		err = errUnreadable
 	}
 	return response, err
 }

@@ -130,7 +130,10 @@ func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ende
 }
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
-	response, err := s.try(ctx, headObject, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
+	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
+	if err == nil && !fromCOS(response) {
+		err = errUnreadable
+	}
 	if err != nil {
 		return nil, explain(headObject, c.bucket, key, err)
 	}
@@ -167,26 +170,17 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 
 func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.ObjectTaggingTag, error) {
 	var result *cos.ObjectGetTaggingResult
-	_, err := s.try(ctx, getTags, func(ctx context.Context) (response *cos.Response, err error) {
+	_, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
 		result, response, err = c.Object.GetTagging(ctx, key)
 		return response, err
 	})
 	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" { // Tencent's Node SDK expects it for an untagged object
 		return nil, nil
 	}
-	if err == nil && !isTagSet(result) {
-		err = errUnreadable
-	}
 	if err != nil {
 		return nil, explain(getTags, c.bucket, key, err)
 	}
 	return result.TagSet, nil
-}
-
-// isTagSet tells a tag set that was read: the SDK takes an empty or JSON answer for one
-// without tags, and a tag that is none for one without a key.
-func isTagSet(r *cos.ObjectGetTaggingResult) bool {
-	return r.XMLName.Local == "Tagging" && !slices.ContainsFunc(r.TagSet, func(t cos.ObjectTaggingTag) bool { return t.Key == "" })
 }
 
 // addTag puts the MD5 into a set that was read, and the set back. After a fault it
@@ -211,9 +205,12 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 			return "", errTooManyTags
 		}
 		wrote = true
-		_, err := s.try(ctx, putTags, func(ctx context.Context) (*cos.Response, error) {
+		response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
 		})
+		if err == nil && !fromCOS(response) {
+			err = errUnreadable
+		}
 		if err != nil {
 			return "", explain(putTags, c.bucket, o.Key, err)
 		}

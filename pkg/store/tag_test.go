@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,6 +156,12 @@ func TestTagsThatAreNone(t *testing.T) {
 		"broken":     `<Tagging><TagSet></Tagging></TagSet>`,
 		"encoding":   `<?xml version="1.0" encoding="GBK"?><Tagging><TagSet></TagSet></Tagging>`,
 		"comment":    `<!-- <Tagging/> -->`,
+		"no_set":     `<Tagging></Tagging>`,
+		"no_set_but": `<Tagging><error>internal</error></Tagging>`,
+		"tag_alone":  `<Tagging><Tag><Key>a</Key><Value>b</Value></Tag></Tagging>`,
+		"other_case": `<Tagging><Tagset></Tagset></Tagging>`,
+		"two_sets":   `<Tagging><TagSet></TagSet><TagSet></TagSet></Tagging>`,
+		"too_long":   `<Tagging><TagSet></TagSet></Tagging>` + strings.Repeat(" ", 1<<20),
 		"no_key":     `<Tagging><TagSet><Tag><Value>b</Value></Tag></TagSet></Tagging>`,
 		"binary":     "\x1f\x8b\x00\x00",
 	}
@@ -198,6 +205,33 @@ func TestTagsThatAreNoneForGood(t *testing.T) {
 	}
 	if n := w.RequestCount(); n != 4 {
 		t.Errorf("%d requests: %v; want HEAD and three GETs", n, w.steps())
+	}
+}
+
+// A set that was read once is not put again where reading it again, after a fault, gives
+// none.
+func TestTagsThatAreNoneAfterAFault(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.putOutput(t, theirs)
+	w.Inject(coslocal.Fault{Match: at(putTags), Nth: 1, Status: 503})
+	var reads atomic.Int64
+	w.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return at(getTags)(r) && reads.Add(1) > 1 }, Body: []byte("{}")})
+	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
+	if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+		t.Errorf("TagOutput = %+v, %v; want failed, ErrMisconfigured", tag, err)
+	}
+	w.wantTags(t, theirs)
+}
+
+// That an object was overwritten is known, whatever became of its tags.
+func TestOverwrittenAndTagsNotRead(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(t, media, object, coslocal.Object{Body: page, LastModified: ended.Add(time.Hour), Tags: []coslocal.Tag{theirs}})
+	w.Inject(coslocal.Fault{Match: at(getTags), Status: 403})
+	if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Skipped || err != nil {
+		t.Errorf("TagOutput = %+v, %v; want skipped", tag, err)
 	}
 }
 
