@@ -57,7 +57,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, 
 		h.log.Error("not an HTTP request", "requestId", c.id, "error", err.Error())
 		return nil, err
 	}
-	c.id = cmp.Or(c.id, cut(c.request.ID, shortText))
+	c.id = cmp.Or(c.id, legible(c.request.ID, shortText))
 	answer := c.answer(ctx)
 	c.logLine(ctx, answer, time.Since(started))
 	return answer.encode()

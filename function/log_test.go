@@ -20,7 +20,7 @@ func logLines(t *testing.T, output string) []map[string]any {
 	t.Helper()
 	var lines []map[string]any
 	for text := range strings.Lines(output) {
-		if strings.ContainsFunc(strings.TrimSuffix(text, "\n"), unicode.IsControl) || strings.ContainsAny(text, "\u2028\u2029") {
+		if strings.ContainsFunc(strings.TrimSuffix(text, "\n"), func(r rune) bool { return !unicode.IsGraphic(r) }) {
 			t.Errorf("a log line with characters that are not to be printed: %q", text)
 		}
 		if len(text) > 8<<10 {
@@ -129,6 +129,32 @@ func TestLogOfDeniedTag(t *testing.T) {
 	if len(lines) != 2 || lines[0]["level"] != "ERROR" || lines[0]["requestId"] != "request-id-of-this-test" ||
 		!strings.Contains(fmt.Sprint(lines[0]["error"]), "name/cos:PutObjectTagging") || lines[1]["msg"] != "callback" {
 		t.Errorf("log: %s", r.output)
+	}
+}
+
+// TestLogOfOddKey shows nothing of a key that a terminal would obey, neither in the error
+// nor in the line of the callback.
+func TestLogOfOddKey(t *testing.T) {
+	t.Parallel()
+	const key = "x\u202egnp.exe\u200b"
+	s := newSite(t, -1)
+	s.Deny(func(r coslocal.Request) bool { return r.Action() == "PutObjectTagging" })
+	s.putOutput(t, key)
+	r := s.newReceiver(t, s.Server)
+	r.post(t, oneJob("j1", "Success", "", key, sampleMD5), "TAG_MD5=true")
+	lines := logLines(t, r.output.String())
+	if len(lines) != 2 || !strings.Contains(fmt.Sprint(lines[0]["error"]), "gnp.exe") || !strings.Contains(fmt.Sprint(lines[1]["tagReason"]), "gnp.exe") {
+		t.Errorf("log: %s", r.output)
+	}
+}
+
+// TestCut cuts between characters.
+func TestCut(t *testing.T) {
+	t.Parallel()
+	for most, want := range map[int]string{0: "…", 1: "…", 2: "…", 3: "日…", 5: "日…", 6: "日本"} {
+		if got := cut("日本", most); got != want {
+			t.Errorf("%d bytes: %q, want %q", most, got, want)
+		}
 	}
 }
 

@@ -57,7 +57,8 @@ type schedule struct {
 	underway  []*delivery
 	foreign   int       // tags that somebody else has set
 	faults    int       // that are still to happen
-	garbling  int       // answers with tag sets that are still to be unreadable
+	garbling  int       // answers with tag sets that are still to be unreadable, one after the other
+	garbled   bool      // that they have begun to be
 	outage    time.Time // COS does nothing until then
 	kills     int
 }
@@ -159,7 +160,9 @@ func (s *schedule) fate(f *flight) fate {
 	if time.Now().Before(s.outage) {
 		return pick(s.rng, []fate{refused503, stalled, stalled, reset})
 	}
-	if s.garbling > 0 && f.request.Method == http.MethodGet && f.request.URL.Query().Has("tagging") {
+	tags := f.request.Method == http.MethodGet && f.request.URL.Query().Has("tagging")
+	if s.garbling > 0 && tags && (s.garbled || s.rng.IntN(3) == 0) {
+		s.garbled = true
 		s.garbling--
 		return pick(s.rng, []fate{emptyAnswer, jsonAnswer, markupAnswer})
 	}

@@ -492,12 +492,11 @@ func (w *world) meet(f *flight, what fate) {
 			response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{}))
 		}
 		f.reply <- reply{response: response}
-	case emptyAnswer, jsonAnswer, markupAnswer:
-		if !read { // COS cannot have said yes to what it did not do
-			f.reply <- reply{response: w.work(f)}
-			return
+	case emptyAnswer, jsonAnswer, markupAnswer: // of a proxy, which does what it was asked for, or not
+		if what == emptyAnswer && !read {
+			w.work(f)
 		}
-		if f.request.URL.Query().Has("tagging") {
+		if read && f.request.URL.Query().Has("tagging") {
 			f.delivery.garbled++
 		}
 		f.forget()
@@ -521,11 +520,12 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-// answer replies with a status and a body that are not COS's.
+// answer replies with a status and a body that are not COS's, though they look like it.
 func (f *flight) answer(status int, body string) {
 	f.reply <- reply{response: &http.Response{
-		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{},
-		Body: io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: f.request,
+		StatusCode: status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{"Etag": {`"0"`}, "Last-Modified": {time.Now().UTC().Format(http.TimeFormat)}},
+		Body:   io.NopCloser(strings.NewReader(body)), ContentLength: int64(len(body)), Request: f.request,
 	}}
 }
 

@@ -141,6 +141,17 @@ func TestWorstBodies(t *testing.T) {
 		s.clear(t)
 		deliver(name+" base64", worstEvent(t, body, "base64"))
 	}
+	// As many records at once as there are jobs at a time, each the largest.
+	s.clear(t)
+	var eight []string
+	for i := range jobsAtATime {
+		id := fmt.Sprintf("<JobId>j%d<", i)
+		deliver("one of eight large records", worstEvent(t, strings.Replace(bodies["xml_quotes"](), "<JobId>j1<", id, 1), "base64"))
+		eight = append(eight, fmt.Sprintf(`{"JobId":"j%d","State":"Running"}`, i))
+	}
+	small := `{"JobsDetail":[` + strings.Join(eight, ",") + `]}`
+	deliver("eight older than large records", worstEvent(t, small, "text"))
+	deliver("eight newer than large records", worstEvent(t, strings.ReplaceAll(small, "Running", "Success\",\"EndTime\":\"2030-01-01T00:00:00+0800"), "text"))
 	if highest >= memory {
 		t.Errorf("the process took up to %d KiB", highest)
 	}
