@@ -47,7 +47,7 @@ type site struct {
 func newSite(t testing.TB, keepRequests int) *site {
 	t.Helper()
 	credential := coslocal.Credential{SecretID: "secret-id-of-this-test", SecretKey: secretKey, SessionToken: sessionText}
-	s := &site{TestServer: coslocal.NewServer(t, coslocal.Options{Credentials: []coslocal.Credential{credential}, KeepRequests: keepRequests}, recordsIn, mediaIn)}
+	s := &site{TestServer: coslocal.Options{Credentials: []coslocal.Credential{credential}, KeepRequests: keepRequests}.NewServer(t, recordsIn, mediaIn)}
 	s.environment = map[string]string{
 		"RECORD_BUCKET": recordsIn, "RECORD_REGION": region, "CALLBACK_TOKEN": token, "COS_ENDPOINT": s.Endpoint,
 		"TENCENTCLOUD_SECRETID": credential.SecretID, "TENCENTCLOUD_SECRETKEY": credential.SecretKey,

@@ -285,7 +285,7 @@ func nodeList(fields map[string]string) (list, text string) {
 func TestSignerOfNodeSDK(t *testing.T) {
 	t.Parallel()
 	c := coslocal.Credential{SecretID: "temporary", SecretKey: "key", SessionToken: "token"}
-	s := coslocal.NewServer(t, coslocal.Options{Credentials: []coslocal.Credential{c}}, bucket)
+	s := coslocal.Options{Credentials: []coslocal.Credential{c}}.NewServer(t, bucket)
 	const key = "目录/a b+c&d=e(1)!'*~.txt"
 	base := strings.NewReplacer("{bucket}", bucket, "{region}", region).Replace(s.Endpoint)
 	send := func(method, query, body string, header ...string) (int, string) {

@@ -65,7 +65,7 @@ func Example() {
 // A test over a socket: the client connects to the server whatever the host.
 func ExampleNewServer() {
 	_ = func(t *testing.T) {
-		server := coslocal.NewServer(t, coslocal.Options{}, "records-1250000000")
+		server := coslocal.NewServer(t, "records-1250000000")
 		endpoint := strings.NewReplacer("{bucket}", "records-1250000000", "{region}", "ap-beijing").Replace(server.Endpoint)
 		response, err := server.Client().Get(endpoint + "/a.txt")
 		if err != nil {

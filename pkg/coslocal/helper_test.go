@@ -44,7 +44,7 @@ func clientFor(t testing.TB, s *coslocal.TestServer, c coslocal.Credential, buck
 // start returns a server with one bucket, and the SDK for it.
 func start(t testing.TB, o coslocal.Options) (*coslocal.TestServer, *cos.Client) {
 	t.Helper()
-	s := coslocal.NewServer(t, o, bucket)
+	s := o.NewServer(t, bucket)
 	c := coslocal.DefaultCredential()
 	if len(o.Credentials) > 0 {
 		c = o.Credentials[0]

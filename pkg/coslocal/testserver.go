@@ -20,8 +20,14 @@ type TestServer struct {
 	transport *http.Transport
 }
 
-// NewServer starts a server and closes it with the test. The buckets are made in every region.
-func NewServer(t testing.TB, o Options, buckets ...string) *TestServer {
+// NewServer starts a server with the zero [Options] and closes it with the test. The buckets are made in every region.
+func NewServer(t testing.TB, buckets ...string) *TestServer {
+	t.Helper()
+	return Options{}.NewServer(t, buckets...)
+}
+
+// NewServer starts a server as the function [NewServer] does, with these options.
+func (o Options) NewServer(t testing.TB, buckets ...string) *TestServer {
 	t.Helper()
 	s, err := New(o)
 	if err != nil {

@@ -125,7 +125,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 // Names under .localhost need no DNS.
 func TestLocalhost(t *testing.T) {
 	t.Parallel()
-	server := coslocal.NewServer(t, coslocal.Options{}, records)
+	server := coslocal.NewServer(t, records)
 	transport := store.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	o := options()

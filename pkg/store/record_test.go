@@ -170,7 +170,7 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 func TestRecordOnTheWire(t *testing.T) {
 	t.Parallel()
 	credential := coslocal.Credential{SecretID: "AKIDexample", SecretKey: "key", SessionToken: "session-token"}
-	server := coslocal.NewServer(t, coslocal.Options{Credentials: []coslocal.Credential{credential}}, records)
+	server := coslocal.Options{Credentials: []coslocal.Credential{credential}}.NewServer(t, records)
 	if err := server.PutObject(records, jobKey, coslocal.Object{Body: encode(t, first())}); err != nil {
 		t.Fatal(err)
 	}

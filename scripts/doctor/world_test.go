@@ -45,7 +45,7 @@ func newClinic(t *testing.T, o coslocal.Options) *clinic {
 	if o.Credentials == nil {
 		o.Credentials = []coslocal.Credential{credential}
 	}
-	c := &clinic{t: t, cos: coslocal.NewServer(t, o), now: time.Now}
+	c := &clinic{t: t, cos: o.NewServer(t), now: time.Now}
 	c.ctx, c.cancel = context.WithCancel(t.Context())
 	t.Cleanup(c.cancel)
 	for _, bucket := range []string{recordBucket, mediaBucket} {
