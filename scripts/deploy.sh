@@ -152,10 +152,9 @@ without_secrets() {
 		IFS=,
 		for secret in ${CALLBACK_TOKEN:-} "${TENCENT_SECRET_ID:-}" "${TENCENT_SECRET_KEY:-}" "${TENCENT_TOKEN:-}" \
 			"${TENCENTCLOUD_SECRETID:-}" "${TENCENTCLOUD_SECRETKEY:-}" "${TENCENTCLOUD_SESSIONTOKEN:-}"; do
-			case $secret in
-			*[![:space:]]*) ;;
-			*) continue ;;
-			esac
+			secret=${secret#"${secret%%[![:space:]]*}"} # tokens may have blanks between them
+			secret=${secret%"${secret##*[![:space:]]}"}
+			[ -n "$secret" ] || continue
 			hide "$line" "$secret"
 			line=$hidden
 		done
@@ -198,6 +197,7 @@ fi
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/ci-callback.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

@@ -139,7 +139,7 @@ var deployments = map[string]deployment{
 	},
 	"tokens_with_spaces_around": {
 		env: map[string]string{"CALLBACK_TOKEN": " first-token-0123456789 ,, second-token-0123456789, "}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN   2 tokens\n", "token=***,,***,  key"},
+		says: []string{"CALLBACK_TOKEN   2 tokens\n", "token= *** ,, ***,  key"},
 	},
 	"no_key_of_the_deployer": {
 		env: map[string]string{"TENCENT_SECRET_ID": "", "TENCENT_SECRET_KEY": ""}, cli: []cli{npm}, called: true, built: true,

@@ -88,15 +88,19 @@ func (o *outputs) file(file *node) {
 	bucket, region := o.at(file)
 	md5s := make(map[string]*md5Sum, len(sums))
 	inMD5s := naming{prefix, summed}.keys(nil)
+	joined := 0 // bytes of keys that the body does not hold; they are spent when they are listed
 	for i, name := range summed {
 		key := inMD5s(name)
-		if len(key) > len(name) && !o.spend(len(key)) { // a text that the body does not hold
-			return
+		if len(key) > len(name) {
+			if joined += len(key); !o.spend(len(key)) {
+				return
+			}
 		}
 		if summed[i] = key; key != "" {
 			md5s[key] = &md5Sum{hex: sums[i]}
 		}
 	}
+	o.room += joined
 	inNames := naming{prefix, names}.keys(md5s)
 	for _, name := range names {
 		key := inNames(name)

@@ -138,17 +138,18 @@ func TestOutputs(t *testing.T) {
 }
 
 // TestManyOutputs takes what a snapshot or a segment job of the largest size says: 10,000
-// relative names below a prefix, and the MD5s of whole keys.
+// relative names below a prefix, and the MD5s of whole or of relative keys.
 func TestManyOutputs(t *testing.T) {
 	t.Parallel()
 	const most = 10_000
 	prefix := strings.Repeat("folder/", 26) + "snapshot-"
-	var names, sums []string
+	var names, whole, relative []string
 	for i := range most {
 		names = append(names, fmt.Sprintf(`"%d.jpg"`, i))
-		sums = append(sums, fmt.Sprintf(`{"ObjectName":"%s%d.jpg","Md5":"%032d"}`, prefix, i, i))
+		whole = append(whole, fmt.Sprintf(`{"ObjectName":"%s%d.jpg","Md5":"%032d"}`, prefix, i, i))
+		relative = append(relative, fmt.Sprintf(`{"ObjectName":"%d.jpg","Md5":"%032d"}`, i, i))
 	}
-	for name, md5s := range map[string]string{"without_md5s": "", "with_md5s": strings.Join(sums, ",")} {
+	for name, md5s := range map[string]string{"without_md5s": "", "whole_md5s": strings.Join(whole, ","), "relative_md5s": strings.Join(relative, ",")} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := outputsOf(t, fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":"Success","Operation":{"MediaResult":{"OutputFile":{"Bucket":"examplebucket-1250000000","Region":"ap-chongqing",`+

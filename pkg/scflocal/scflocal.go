@@ -50,8 +50,8 @@ const starting = 20 * time.Second
 
 // Start starts the binary, with env (NAME=value) as all of its environment beside what
 // SCF sets, and waits until it answers, or ctx ends. Its output goes to output. The
-// instance runs until Stop, whatever becomes of ctx and whatever signals this process
-// gets: an invocation under way can still be waited for.
+// instance runs until Stop, which the caller must call, whatever becomes of ctx and
+// whatever signals this process gets: an invocation under way can still be waited for.
 func Start(ctx context.Context, binary string, env []string, output io.Writer) (*Function, error) {
 	ports.Lock()
 	defer ports.Unlock()

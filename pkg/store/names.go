@@ -11,11 +11,10 @@ import (
 
 // https://www.tencentcloud.com/document/product/436/14518
 var (
-	validBucket  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,49}-[0-9]{1,12}$`)
-	validRegion  = regexp.MustCompile(`^[a-z][a-z0-9-]{1,30}[a-z0-9]$`)
-	validHost    = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*$`)
-	endsInRegion = regexp.MustCompile(`\{region\}(:[0-9]*)?/*$`)
-	validTagKey  = regexp.MustCompile(`^[\p{Han}a-zA-Z0-9 +\-_=/.:@]{1,127}$`)
+	validBucket = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,49}-[0-9]{1,12}$`)
+	validRegion = regexp.MustCompile(`^[a-z][a-z0-9-]{1,30}[a-z0-9]$`)
+	validHost   = regexp.MustCompile(`^[a-z0-9-]+(\.[a-z0-9-]+)*$`)
+	validTagKey = regexp.MustCompile(`^[\p{Han}a-zA-Z0-9 +\-_=/.:@]{1,127}$`)
 )
 
 // CheckBucket says what is wrong with a bucket name. It must be <name>-<appid>, since

@@ -78,6 +78,7 @@ func TestBucketURL(t *testing.T) {
 		{"upper_case", "https://{bucket}.COS.{region}.myqcloud.com", records, region, ""},
 		{"underscore", "https://{bucket}.cos_{region}.myqcloud.com", records, region, ""},
 		{"region_last", "https://{bucket}.cos.{region}", records, region, ""},
+		{"region_last_but_mark", "https://{bucket}.cos.{region}#", records, region, ""},
 		{"region_last_but_port", "https://{bucket}.cos.{region}:443/", records, region, ""},
 		{"control", "http://{bucket}.cos.{region}.localhost\n", records, region, ""},
 		{"empty", "", records, region, ""},

@@ -174,7 +174,7 @@ func BucketURL(endpoint, bucket, region string) (*url.URL, error) {
 		return nil, errors.New("the endpoint must have {bucket} as the first part of its host")
 	case !validHost.MatchString(u.Hostname()):
 		return nil, errors.New("the endpoint's host must be of lower-case letters, digits, hyphens and dots")
-	case endsInRegion.MatchString(endpoint):
+	case strings.HasSuffix(u.Hostname(), "."+region):
 		return nil, errors.New("the endpoint must have a domain behind {region}: a callback names the region of an output")
 	case u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
 		return nil, errors.New("the endpoint must be a scheme, a host and a port, nothing else")

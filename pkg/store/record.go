@@ -140,9 +140,8 @@ func (s *Store) KeepRejected(ctx context.Context, body []byte) (string, error) {
 	return key, nil
 }
 
-// keep writes an object unless it is there, and makes sure that it is: 409 is the status
-// of other conflicts too. What has the key and is another body is none that hashes to it,
-// and is replaced.
+// keep writes a body unless it is there, and makes sure that it is: 409 is the status of
+// other conflicts too. What else has the key does not hash to it, and is replaced.
 func (s *Store) keep(ctx context.Context, key string, body []byte) (kept bool, err error) {
 	const contentType = "application/octet-stream"
 	if !s.records.versioned.Load() {
@@ -150,14 +149,10 @@ func (s *Store) keep(ctx context.Context, key string, body []byte) (kept bool, e
 			return kept, err
 		}
 	}
-	stored, err := s.look(ctx, key, body)
-	switch {
-	case stored == same || err != nil:
-		return stored == same, err
-	case stored == absent && !s.records.versioned.Load():
-		return false, s.contended(key)
+	if stored, err := s.look(ctx, key, body); stored == same || err != nil {
+		return err == nil, err
 	}
-	_, err = s.put(ctx, key, contentType, body, stored == absent)
+	_, err = s.put(ctx, key, contentType, body, false)
 	return err == nil, err
 }
 
@@ -210,7 +205,8 @@ const (
 )
 
 // large is how long a stored object is that one goroutine at a time may hold: a record
-// can have 25 MB, and a callback may be of eight at once.
+// can have 25 MB, and a callback may be of eight at once. Others wait, within their own
+// try.
 const large = 1 << 20
 
 // look reads an object and tells how it stands to ours.

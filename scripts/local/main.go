@@ -28,7 +28,7 @@ const usage = `usage: go run ./scripts/local                     deliver the sam
 `
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	err := run(ctx, os.Args[1:], os.Stdin, os.Stdout)
 	if code := report(ctx, err, os.Stderr); code != 0 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
@@ -125,7 +126,12 @@ func (p *platform) listenCOS(address string) (string, error) {
 	}
 	server := &http.Server{Handler: p.cos}
 	go server.Serve(listener)
-	p.stop = append(p.stop, func() { server.Close() })
+	p.stop = append(p.stop, func() {
+		closing, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		server.Shutdown(closing) // what is being written, before the folder is let go
+		server.Close()
+	})
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	return "http://{bucket}.cos.{region}.localhost:" + port, nil
 }
