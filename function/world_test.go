@@ -16,6 +16,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -489,7 +490,7 @@ func (w *world) meet(f *flight, what fate) {
 		if read {
 			f.forget()
 			body, _ := io.ReadAll(response.Body)
-			response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), failing{}))
+			response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), iotest.ErrReader(io.ErrUnexpectedEOF)))
 		}
 		f.reply <- reply{response: response}
 	case emptyAnswer, jsonAnswer, markupAnswer: // of a proxy, which does what it was asked for, or not
@@ -514,11 +515,6 @@ func (w *world) workAgain(f *flight) *http.Response {
 	}
 	return w.work(f)
 }
-
-// failing is the end of a body whose connection breaks.
-type failing struct{}
-
-func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 // answer replies with a status and a body that are not COS's, though they look like it.
 func (f *flight) answer(status int, body string) {

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"syscall"
+	"testing/iotest"
 )
 
 // RoundTrip makes a Server the [http.RoundTripper] of a client: a request is answered as [Server.ServeHTTP] does, with no
@@ -31,7 +32,7 @@ func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
 		if !recorder.Flushed { // not even a header arrived
 			return nil, syscall.ECONNRESET
 		}
-		response.Body = io.NopCloser(io.MultiReader(recorder.Body, brokenOff{}))
+		response.Body = io.NopCloser(io.MultiReader(recorder.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
 	}
 	return response, nil
 }
@@ -68,8 +69,3 @@ func serveWhole(h http.Handler, w http.ResponseWriter, r *http.Request) (whole b
 	h.ServeHTTP(w, r)
 	return true
 }
-
-// brokenOff is the rest of a body whose connection broke.
-type brokenOff struct{}
-
-func (brokenOff) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

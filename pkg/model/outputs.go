@@ -92,15 +92,16 @@ func (o *outputs) file(file *node) {
 	for i, name := range summed {
 		key := inMD5s(name)
 		if len(key) > len(name) {
-			if joined += len(key); !o.spend(len(key)) {
-				return
-			}
+			joined += len(key)
+		}
+		if joined > o.room {
+			o.spend(joined)
+			return
 		}
 		if summed[i] = key; key != "" {
 			md5s[key] = &md5Sum{hex: sums[i]}
 		}
 	}
-	o.room += joined
 	inNames := naming{prefix, names}.keys(md5s)
 	for _, name := range names {
 		key := inNames(name)
@@ -148,7 +149,7 @@ func (n naming) keys(md5s map[string]*md5Sum) func(name string) string {
 	unsure := !strings.Contains(n.prefix, "/") && !allOf(n.names, prefixed)
 	return func(name string) string {
 		whole, joined := unslash(name), ""
-		if len(n.prefix)+len(name) <= len("/")+longestKey {
+		if len(n.prefix)+len(name) <= len("/")+MaxKeyBytes {
 			joined = unslash(n.prefix + name)
 		}
 		if md5s[joined] != nil || !prefixed(name) || md5s[whole] == nil && unsure {
@@ -158,9 +159,9 @@ func (n naming) keys(md5s map[string]*md5Sum) func(name string) string {
 	}
 }
 
-// longestKey is the most bytes of an object's key. What is longer stays in the detail
+// MaxKeyBytes is how long an object's key may be. What is longer stays in the detail
 // alone. https://cloud.tencent.com/document/product/436/13324
-const longestKey = 850
+const MaxKeyBytes = 850
 
 func allOf(names []string, is func(string) bool) bool {
 	return !slices.ContainsFunc(names, func(name string) bool { return !is(name) })
@@ -209,7 +210,7 @@ func (o *outputs) at(n *node) (bucket, region string) {
 // add takes an object once, unless its key is no real one.
 func (o *outputs) add(bucket, region, key, md5 string) {
 	out := Output{Object: Object{Bucket: bucket, Region: region, Key: key}}
-	if o.room < 0 || isBlank(key) || len(key) > longestKey || strings.Contains(key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
+	if o.room < 0 || isBlank(key) || len(key) > MaxKeyBytes || strings.Contains(key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
 		return
 	}
 	if i, again := o.seen[out]; again {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
 // https://www.tencentcloud.com/document/product/436/14518
@@ -43,8 +45,8 @@ func CheckKey(key string) error {
 	switch {
 	case key == "":
 		return errors.New("the key is empty")
-	case len(key) > 850:
-		return fmt.Errorf("the key is %d bytes long, and COS takes 850", len(key))
+	case len(key) > model.MaxKeyBytes:
+		return fmt.Errorf("the key is %d bytes long, and COS takes %d", len(key), model.MaxKeyBytes)
 	case !utf8.ValidString(key):
 		return fmt.Errorf("the key %.80q is not UTF-8", key)
 	case strings.HasPrefix(key, `\`):

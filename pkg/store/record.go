@@ -181,8 +181,8 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 		return s.records.Object.Put(ctx, key, bytes.NewReader(body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
 	})
-	if err == nil && !fromCOS(response) && strings.Trim(response.Header.Get("ETag"), `"`) != hex.EncodeToString(sum[:]) {
-		err = errUnreadable
+	if err == nil && strings.Trim(response.Header.Get("ETag"), `"`) != hex.EncodeToString(sum[:]) {
+		err = ownWord(response, err)
 	}
 	if err != nil {
 		return response, explain(putObject, s.Bucket, key, err)

@@ -22,6 +22,14 @@ const requestID = "x-cos-request-id"
 // the way, which may have an ETag and a date too.
 func fromCOS(r *cos.Response) bool { return r.Header.Get(requestID) != "" }
 
+// ownWord makes errUnreadable of a success that is not COS's own.
+func ownWord(r *cos.Response, err error) error {
+	if err == nil && !fromCOS(r) {
+		return errUnreadable
+	}
+	return err
+}
+
 // exponential is the usual wait between tries: 100 milliseconds, doubled each time, half
 // of it left to chance, so that instances that failed together do not return together.
 func exponential() backoff.BackOff {

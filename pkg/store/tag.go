@@ -131,10 +131,7 @@ func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ende
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
-	if err == nil && !fromCOS(response) {
-		err = errUnreadable
-	}
-	if err != nil {
+	if err = ownWord(response, err); err != nil {
 		return nil, explain(headObject, c.bucket, key, err)
 	}
 	return response, nil
@@ -208,10 +205,7 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 		response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
 		})
-		if err == nil && !fromCOS(response) {
-			err = errUnreadable
-		}
-		if err != nil {
+		if err = ownWord(response, err); err != nil {
 			return "", explain(putTags, c.bucket, o.Key, err)
 		}
 		return Tagged, nil
