@@ -14,7 +14,7 @@ import (
 
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -77,7 +77,7 @@ func (a *answer) encode() ([]byte, error) {
 }
 
 func (a *answer) response() ([]byte, error) {
-	response, err := gateway.JSONResponse(a.status, a)
+	response, err := trigger.JSONResponse(a.status, a)
 	if err != nil {
 		return nil, err
 	}

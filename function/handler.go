@@ -16,7 +16,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
@@ -53,7 +53,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, 
 			returned, err = c.bug(v).encode()
 		}
 	}()
-	if c.request, err = gateway.ParseRequest(payload); err != nil {
+	if c.request, err = trigger.ParseRequest(payload); err != nil {
 		h.log.Error("not an HTTP request", "requestId", c.id, "error", err.Error())
 		return nil, err
 	}
@@ -80,7 +80,7 @@ func (h *Handler) environment(ctx context.Context) config.Environment {
 type call struct {
 	*Handler
 	id          string // SCF's id of the invocation, else the gateway's of the request
-	request     *gateway.Request
+	request     *trigger.Request
 	environment config.Environment
 	config      config.Config
 	store       *store.Store // nil until the settings are read
@@ -134,7 +134,7 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 func (c *call) receive(ctx context.Context) *answer {
 	body, err := c.request.Body()
 	// The text it came as is of no use any more, and can be megabytes.
-	c.request = &gateway.Request{Method: c.request.Method, SourceIP: c.request.SourceIP, ID: c.request.ID}
+	c.request = &trigger.Request{Method: c.request.Method, SourceIP: c.request.SourceIP, ID: c.request.ID}
 	if err != nil {
 		return c.reject(ctx, body, err)
 	}

@@ -22,7 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
@@ -587,7 +587,7 @@ func TestOtherTriggers(t *testing.T) {
 			ctx, cancel := invoked(s.environment, timeLimit)
 			defer cancel()
 			returned, err := r.Invoke(ctx, []byte(event.payload))
-			other, ok := errors.AsType[*gateway.NotHTTPError](err)
+			other, ok := errors.AsType[*trigger.NotHTTPError](err)
 			if !ok || returned != nil || other.Trigger != event.trigger || !strings.Contains(err.Error(), event.trigger) {
 				t.Errorf("%q, %v", returned, err)
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
@@ -167,7 +167,7 @@ func read(t testing.TB, returned []byte, err error) told {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var response *gateway.Response
+	var response *trigger.Response
 	if response, err = scflocal.ParseResponse(returned); err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // mostBody is how much of a request the gateway reads, in bytes: more than SCF takes in
@@ -103,8 +103,8 @@ func (g Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // ParseResponse reads what a function returned, as strictly as the platform. The body is
 // decoded if it came as base64.
-func ParseResponse(answer []byte) (*gateway.Response, error) {
-	var r gateway.Response
+func ParseResponse(answer []byte) (*trigger.Response, error) {
+	var r trigger.Response
 	err := json.Unmarshal(answer, &r)
 	if err == nil && r.IsBase64Encoded {
 		var body []byte

@@ -1,4 +1,4 @@
-package gateway_test
+package trigger_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ci-callback/ci-callback/pkg/gateway"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 const events = "../../testdata/events/"
@@ -34,7 +34,7 @@ type seen struct {
 	Malformed                  bool
 }
 
-func see(r *gateway.Request) seen {
+func see(r *trigger.Request) seen {
 	body, err := r.Body()
 	return seen{r.Method, r.SourceIP, r.ID, string(body), r.Query, r.BodySize(), err != nil}
 }
@@ -85,7 +85,7 @@ func TestParseRequest(t *testing.T) {
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := gateway.ParseRequest(readEvent(t, name))
+			r, err := trigger.ParseRequest(readEvent(t, name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,8 +106,8 @@ func TestParseRequestOfAnotherTrigger(t *testing.T) {
 	for name, want := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r, err := gateway.ParseRequest(readEvent(t, name))
-			e, ok := errors.AsType[*gateway.NotHTTPError](err)
+			r, err := trigger.ParseRequest(readEvent(t, name))
+			e, ok := errors.AsType[*trigger.NotHTTPError](err)
 			if !ok {
 				t.Fatalf("ParseRequest = %v, %v; want a NotHTTPError", r, err)
 			}
@@ -121,8 +121,8 @@ func TestParseRequestOfAnotherTrigger(t *testing.T) {
 func TestParseRequestOfGarbage(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"garbage-half", "garbage-empty", "garbage-text"} {
-		r, err := gateway.ParseRequest(readEvent(t, name))
-		if _, other := errors.AsType[*gateway.NotHTTPError](err); err == nil || other {
+		r, err := trigger.ParseRequest(readEvent(t, name))
+		if _, other := errors.AsType[*trigger.NotHTTPError](err); err == nil || other {
 			t.Errorf("%s: ParseRequest = %v, %v; want an error that names no trigger", name, r, err)
 		}
 	}
@@ -131,7 +131,7 @@ func TestParseRequestOfGarbage(t *testing.T) {
 // Every sample event is in one of the tables above.
 func TestEventsAreAllTested(t *testing.T) {
 	t.Parallel()
-	source, err := os.ReadFile("gateway_test.go")
+	source, err := os.ReadFile("trigger_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,9 +146,9 @@ func TestEventsAreAllTested(t *testing.T) {
 	}
 }
 
-func parse(t testing.TB, event string) *gateway.Request {
+func parse(t testing.TB, event string) *trigger.Request {
 	t.Helper()
-	r, err := gateway.ParseRequest([]byte(event))
+	r, err := trigger.ParseRequest([]byte(event))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,7 +229,7 @@ func FuzzParseRequest(f *testing.F) {
 		f.Add(event)
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
-		r, err := gateway.ParseRequest(event)
+		r, err := trigger.ParseRequest(event)
 		if err != nil {
 			if r != nil {
 				t.Errorf("a request with an error: %v", err)
@@ -242,7 +242,7 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		carried, err := gateway.ParseRequest(sent)
+		carried, err := trigger.ParseRequest(sent)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -252,7 +252,7 @@ func FuzzParseRequest(f *testing.F) {
 	})
 }
 
-func checkRequest(t *testing.T, r *gateway.Request) {
+func checkRequest(t *testing.T, r *trigger.Request) {
 	t.Helper()
 	if r.Method == "" {
 		t.Error("a request without a method")
@@ -270,7 +270,7 @@ func checkRequest(t *testing.T, r *gateway.Request) {
 
 func TestResponse(t *testing.T) {
 	t.Parallel()
-	r, err := gateway.JSONResponse(503, map[string]any{"message": "<a> & \"b\" \u2028 é"})
+	r, err := trigger.JSONResponse(503, map[string]any{"message": "<a> & \"b\" \u2028 é"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -297,7 +297,7 @@ func TestResponse(t *testing.T) {
 
 func TestResponseThatCannotBe(t *testing.T) {
 	t.Parallel()
-	if r, err := gateway.JSONResponse(200, func() {}); err == nil {
+	if r, err := trigger.JSONResponse(200, func() {}); err == nil {
 		t.Errorf("JSONResponse = %v; want an error", r)
 	}
 }

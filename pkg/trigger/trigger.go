@@ -1,4 +1,4 @@
-// Package gateway reads the event that SCF hands a function for an HTTP request,
+// Package trigger reads the event that SCF hands a function for an HTTP request,
 // and writes the answer.
 //
 // [ParseRequest] takes the API gateway event and the function URL event, which is
@@ -11,7 +11,7 @@
 //
 // https://www.tencentcloud.com/document/product/583/12513 (API gateway),
 // https://www.tencentcloud.com/document/product/583/69491 (function URL)
-package gateway
+package trigger
 
 import (
 	"bytes"
