@@ -14,8 +14,8 @@ import (
 
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
-	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // answer is the body of an HTTP answer, and its status.

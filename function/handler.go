@@ -16,9 +16,9 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // Options are what a Handler works with.

@@ -22,9 +22,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // exchange is a request and the answer to it.

@@ -17,9 +17,9 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // The account of the sample callbacks, and the job of digitalwatermark.xml.
