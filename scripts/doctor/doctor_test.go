@@ -410,19 +410,21 @@ func TestUsage(t *testing.T) {
 	t.Parallel()
 	const secret = "https://example.com/?token=" + secondToken
 	for name, args := range map[string][]string{
-		"unknown_option":   {"-nonsense"},
-		"argument":         {"check"},
-		"no_time":          {"-timeout", "0s"},
-		"role_without_url": {"-role"},
-		"url_without_host": {"-url", "example.com?token=" + secondToken},
-		"url_not_secure":   {"-url", strings.Replace(secret, "https", "http", 1)},
-		"url_with_user":    {"-url", strings.Replace(secret, "//", "//user:"+secondToken+"@", 1)},
-		"bad_bucket":       {"-media", "Media"},
-		"bad_region":       {"-media", mediaBucket + "@Gz!"},
-		"bad_prefix":       {"-media", mediaBucket + "//a"},
-		"survey_and_no":    {"-survey"},
-		"survey_policy":    {"-survey", "-policy"},
-		"settings_url":     {"-settings", "-url", "https://example.com"},
+		"unknown_option":        {"-nonsense"},
+		"argument":              {"check"},
+		"no_time":               {"-timeout", "0s"},
+		"role_without_url":      {"-role"},
+		"url_without_host":      {"-url", "example.com?token=" + secondToken},
+		"url_not_secure":        {"-url", strings.Replace(secret, "https", "http", 1)},
+		"url_not_secure_127":    {"-url", "http://127.evil.example/?token=" + secondToken},
+		"url_not_secure_suffix": {"-url", "http://127.0.0.1.evil.example/?token=" + secondToken},
+		"url_with_user":         {"-url", strings.Replace(secret, "//", "//user:"+secondToken+"@", 1)},
+		"bad_bucket":            {"-media", "Media"},
+		"bad_region":            {"-media", mediaBucket + "@Gz!"},
+		"bad_prefix":            {"-media", mediaBucket + "//a"},
+		"survey_and_no":         {"-survey"},
+		"survey_policy":         {"-survey", "-policy"},
+		"settings_url":          {"-settings", "-url", "https://example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -437,5 +439,19 @@ func TestUsage(t *testing.T) {
 	}
 	if c := newClinic(t, coslocal.Options{}).run("-help"); c.status != exitOK || c.out != usage {
 		t.Errorf("-help: status %d\n%s", c.status, c.out)
+	}
+}
+
+func TestIsThisMachine(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"127.0.0.1": true, "127.255.255.254": true, "::1": true, "::ffff:127.0.0.1": true,
+		"localhost": true, "LocalHost": true, "records-1250000000.cos.ap-guangzhou.localhost": true,
+		"127.evil.example": false, "127.0.0.1.evil.example": false, "127.1": false, "126.0.0.1": false, "::2": false,
+		"localhost.evil.example": false, "notlocalhost": false, "evil.notlocalhost": false, "localhost.": false, "": false,
+	} {
+		if got := isThisMachine(host); got != want {
+			t.Errorf("isThisMachine(%q) = %t, want %t", host, got, want)
+		}
 	}
 }

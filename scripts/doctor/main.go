@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -196,7 +197,7 @@ func functionURL(address string) (*url.URL, error) {
 	if err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
 		return nil, errors.New("-url must be the address of the function, such as https://1250000000-abcdefghij.ap-guangzhou.tencentscf.com/")
 	}
-	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
+	if u.Scheme == "http" && !isThisMachine(u.Hostname()) {
 		return nil, errors.New("-url must begin with https://: over http:// anybody on the way could read the token")
 	}
 	u.RawQuery, u.Fragment = "", ""
@@ -206,10 +207,18 @@ func functionURL(address string) (*url.URL, error) {
 	return u, nil
 }
 
-// isLoopback tells the names and addresses that stay on this machine.
-func isLoopback(host string) bool {
+// isThisMachine reports whether requests to host stay on this machine, so that sending a
+// secret to it in clear does no harm.
+//
+//	127.0.0.1, 127.5.5.5, ::1                      yes: loopback addresses
+//	localhost, bucket.cos.ap-guangzhou.localhost   yes: RFC 6761 keeps these names local
+//	127.evil.example, localhost.example, notlocalhost   no: names that anybody may own
+func isThisMachine(host string) bool {
+	if address, err := netip.ParseAddr(host); err == nil {
+		return address.IsLoopback()
+	}
 	host = strings.ToLower(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasPrefix(host, "127.") || host == "::1"
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // A target is a bucket whose objects are tagged.

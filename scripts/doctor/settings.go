@@ -159,7 +159,7 @@ func (d *doctor) lookAt(v variable) finding {
 func (d *doctor) endpointIsLocal() bool {
 	c := d.settings.config
 	u, err := store.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion)
-	return err == nil && (u.Scheme != "https" || isLoopback(u.Hostname()))
+	return err == nil && (u.Scheme != "https" || isThisMachine(u.Hostname()))
 }
 
 // lookAtRegion reads where the function runs, as scripts/deploy.sh has it: where the
