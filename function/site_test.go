@@ -17,6 +17,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/pkg/trigger"
@@ -40,14 +41,14 @@ const (
 
 // site is a local COS on a socket, and what the platform hands over to a function there.
 type site struct {
-	*coslocal.TestServer
+	*coslocaltest.Server
 	environment map[string]string
 }
 
 func newSite(t testing.TB, keepRequests int) *site {
 	t.Helper()
 	credential := coslocal.Credential{SecretID: "secret-id-of-this-test", SecretKey: secretKey, SessionToken: sessionText}
-	s := &site{TestServer: coslocal.Options{Credentials: []coslocal.Credential{credential}, KeepRequests: keepRequests}.NewServer(t, recordsIn, mediaIn)}
+	s := &site{Server: coslocaltest.NewServerWith(t, coslocal.Options{Credentials: []coslocal.Credential{credential}, KeepRequests: keepRequests}, recordsIn, mediaIn)}
 	s.environment = map[string]string{
 		"RECORD_BUCKET": recordsIn, "RECORD_REGION": region, "CALLBACK_TOKEN": token, "COS_ENDPOINT": s.Endpoint,
 		"TENCENTCLOUD_SECRETID": credential.SecretID, "TENCENTCLOUD_SECRETKEY": credential.SecretKey,

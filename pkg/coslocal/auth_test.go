@@ -19,6 +19,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 )
 
 // documented is the key of the examples in https://cloud.tencent.com/document/product/436/7778.
@@ -285,7 +286,7 @@ func nodeList(fields map[string]string) (list, text string) {
 func TestSignerOfNodeSDK(t *testing.T) {
 	t.Parallel()
 	c := coslocal.Credential{SecretID: "temporary", SecretKey: "key", SessionToken: "token"}
-	s := coslocal.Options{Credentials: []coslocal.Credential{c}}.NewServer(t, bucket)
+	s := coslocaltest.NewServerWith(t, coslocal.Options{Credentials: []coslocal.Credential{c}}, bucket)
 	const key = "目录/a b+c&d=e(1)!'*~.txt"
 	base := strings.NewReplacer("{bucket}", bucket, "{region}", region).Replace(s.Endpoint)
 	send := func(method, query, body string, header ...string) (int, string) {

@@ -1,10 +1,11 @@
 // Package coslocal is Tencent Cloud Object Storage (COS) on loopback: an http.Handler that answers as COS does, so that
-// a program and its tests can run without an account. Start it with [New], or in a test with [NewServer].
+// a program and its tests can run without an account. Start it with [New], or in a test with
+// coslocaltest.NewServer.
 //
 // A client must send the bucket in the host, as COS has it, {bucket}.cos.{region}.{domain} with any domain, and still
 // connect here. A bucket in the path, or an address for a host, names no bucket and is answered NoSuchBucket. So:
 //   - Tencent's Go SDK takes the BucketURL http://{bucket}.cos.{region}.localhost:port and an http.Client whose transport
-//     dials loopback, as [TestServer.Client] does; or any BucketURL, and a [Server] for the transport.
+//     dials loopback, as the client of coslocaltest.Server does; or any BucketURL, and a [Server] for the transport.
 //   - Tencent's Node SDK takes the options Ip: '127.0.0.1:port' and Protocol: 'http:'.
 //
 // It guarantees:

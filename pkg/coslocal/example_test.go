@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
-	"testing"
+	"time"
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
@@ -62,20 +62,6 @@ func Example() {
 	// stored: {}
 }
 
-// A test over a socket: the client connects to the server whatever the host.
-func ExampleNewServer() {
-	_ = func(t *testing.T) {
-		server := coslocal.NewServer(t, "records-1250000000")
-		endpoint := strings.NewReplacer("{bucket}", "records-1250000000", "{region}", "ap-beijing").Replace(server.Endpoint)
-		response, err := server.Client().Get(endpoint + "/a.txt")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		fmt.Println(response.Status) // 403 Forbidden: it is not signed
-	}
-}
-
 // A server of its own, that keeps its objects in a folder.
 func ExampleNew() {
 	server, err := coslocal.New(coslocal.Options{Dir: "cos-data"})
@@ -89,4 +75,19 @@ func ExampleNew() {
 		return
 	}
 	fmt.Println(http.ListenAndServe("127.0.0.1:9000", server))
+}
+
+// A client and a COS with no socket between. In a testing/synctest bubble the delay of the
+// fault would take no time at all.
+func ExampleServer_RoundTrip() {
+	server, err := coslocal.New(coslocal.Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	server.Inject(coslocal.Fault{Delay: time.Hour})
+	client := &http.Client{Transport: server, Timeout: 5 * time.Millisecond}
+	_, err = client.Get("https://records-1250000000.cos.ap-beijing.myqcloud.com/a.txt")
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output: true
 }

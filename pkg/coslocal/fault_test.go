@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 )
 
 func isPut(r coslocal.Request) bool { return r.Action() == "PutObject" }
 
 // get reads an object with the SDK's signature but not its error handling.
-func get(t *testing.T, s *coslocal.TestServer, key string) (*http.Response, string, error) {
+func get(t *testing.T, s *coslocaltest.Server, key string) (*http.Response, string, error) {
 	t.Helper()
 	response, err := s.Client().Do(signed(newRequest(t, http.MethodGet, "/"+key, "")))
 	if err != nil {

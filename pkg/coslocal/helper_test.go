@@ -11,6 +11,7 @@ import (
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 )
 
 const (
@@ -19,12 +20,12 @@ const (
 )
 
 // client is Tencent's Go SDK, which then tries once and checks CRCs.
-func client(t testing.TB, s *coslocal.TestServer, c coslocal.Credential) *cos.Client {
+func client(t testing.TB, s *coslocaltest.Server, c coslocal.Credential) *cos.Client {
 	t.Helper()
 	return clientFor(t, s, c, bucket, region)
 }
 
-func clientFor(t testing.TB, s *coslocal.TestServer, c coslocal.Credential, bucket, region string) *cos.Client {
+func clientFor(t testing.TB, s *coslocaltest.Server, c coslocal.Credential, bucket, region string) *cos.Client {
 	t.Helper()
 	endpoint := strings.NewReplacer("{bucket}", bucket, "{region}", region).Replace(s.Endpoint)
 	base, err := url.Parse(endpoint)
@@ -42,9 +43,9 @@ func clientFor(t testing.TB, s *coslocal.TestServer, c coslocal.Credential, buck
 }
 
 // start returns a server with one bucket, and the SDK for it.
-func start(t testing.TB, o coslocal.Options) (*coslocal.TestServer, *cos.Client) {
+func start(t testing.TB, o coslocal.Options) (*coslocaltest.Server, *cos.Client) {
 	t.Helper()
-	s := o.NewServer(t, bucket)
+	s := coslocaltest.NewServerWith(t, o, bucket)
 	c := coslocal.DefaultCredential()
 	if len(o.Credentials) > 0 {
 		c = o.Credentials[0]

@@ -1,46 +1,57 @@
 package coslocal
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"syscall"
-	"testing/iotest"
 )
 
-// RoundTrip makes a Server the [http.RoundTripper] of a client: a request is answered as [Server.ServeHTTP] does, with no
-// socket between. A testing/synctest bubble can hold client and COS then, where the delay of a [Fault] takes no time.
-//
-// What a connection would show, the client sees: syscall.ECONNRESET for Fault.Reset, io.ErrUnexpectedEOF within the body
-// for Fault.Truncate, and the error of the request's context if that ends first.
+// RoundTrip makes a Server the [http.RoundTripper] of a client, as [HandlerTransport]
+// does: there is no socket between client and COS, so that one testing/synctest bubble
+// can hold both, and the delay of a [Fault] takes no time.
 func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
+	return HandlerTransport{s}.RoundTrip(r)
+}
+
+// HandlerTransport is an [http.RoundTripper] that hands each request to a handler, with no
+// socket between.
+//
+// Where a connection would break, the client sees what it would see there:
+// syscall.ECONNRESET if the handler panics with http.ErrAbortHandler before a byte of its
+// answer was flushed, io.ErrUnexpectedEOF within the body if it does so after that, and
+// the error of the request's context if the context ends before the handler returns.
+type HandlerTransport struct{ http.Handler }
+
+// RoundTrip implements [http.RoundTripper].
+func (t HandlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Body != nil {
 		defer r.Body.Close()
 	}
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	recorder := httptest.NewRecorder()
-	whole := serveWhole(s, recorder, arrived(r))
+	rec := &recorder{header: make(http.Header)}
+	complete := serveToEnd(t.Handler, rec, asServerRequest(r))
 	if err := r.Context().Err(); err != nil {
 		return nil, err
 	}
-	response := recorder.Result()
-	response.Request = r
-	if !whole {
-		if !recorder.Flushed { // not even a header arrived
-			return nil, syscall.ECONNRESET
-		}
-		response.Body = io.NopCloser(io.MultiReader(recorder.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if complete {
+		return rec.response(r, &rec.body), nil
 	}
-	return response, nil
+	if !rec.flushed {
+		return nil, syscall.ECONNRESET
+	}
+	return rec.response(r, io.MultiReader(&rec.body, brokenConnection{})), nil
 }
 
-// arrived gives a client's request as a server gets it.
-func arrived(r *http.Request) *http.Request {
+// asServerRequest returns a client's request as a server would receive it.
+func asServerRequest(r *http.Request) *http.Request {
 	a := r.Clone(r.Context())
 	a.RequestURI = r.URL.RequestURI()
+	a.RemoteAddr = "127.0.0.1:0"
 	if a.Host == "" {
 		a.Host = r.URL.Host
 	}
@@ -50,7 +61,7 @@ func arrived(r *http.Request) *http.Request {
 	if a.Body == http.NoBody {
 		a.ContentLength = 0
 	} else if a.ContentLength == 0 {
-		a.ContentLength = -1 // a client does not know the length then
+		a.ContentLength = -1 // a client that does not know the length leaves it at 0
 		a.TransferEncoding = []string{"chunked"}
 	}
 	if a.ContentLength > 0 || a.ContentLength == 0 && (a.Method == http.MethodPut || a.Method == http.MethodPost) {
@@ -59,8 +70,9 @@ func arrived(r *http.Request) *http.Request {
 	return a
 }
 
-// serveWhole tells whether the handler answered to the end, and did not drop the connection.
-func serveWhole(h http.Handler, w http.ResponseWriter, r *http.Request) (whole bool) {
+// serveToEnd reports whether the handler answered to the end and did not drop the
+// connection.
+func serveToEnd(h http.Handler, w http.ResponseWriter, r *http.Request) (complete bool) {
 	defer func() {
 		if v := recover(); v != nil && v != http.ErrAbortHandler {
 			panic(v)
@@ -69,3 +81,60 @@ func serveWhole(h http.Handler, w http.ResponseWriter, r *http.Request) (whole b
 	h.ServeHTTP(w, r)
 	return true
 }
+
+// recorder is the [http.ResponseWriter] that keeps an answer in memory.
+type recorder struct {
+	header  http.Header // what the handler sets
+	sent    http.Header // a copy from the moment the header was written
+	status  int         // 0 until then
+	body    bytes.Buffer
+	flushed bool // a connection would have carried something by now
+}
+
+// Header implements [http.ResponseWriter].
+func (w *recorder) Header() http.Header { return w.header }
+
+// WriteHeader implements [http.ResponseWriter].
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status, w.sent = status, w.header.Clone()
+	}
+}
+
+// Write implements [http.ResponseWriter].
+func (w *recorder) Write(p []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(p)
+}
+
+// Flush implements [http.Flusher].
+func (w *recorder) Flush() {
+	w.WriteHeader(http.StatusOK)
+	w.flushed = true
+}
+
+// response returns what was recorded as the answer to r.
+func (w *recorder) response(r *http.Request, body io.Reader) *http.Response {
+	w.WriteHeader(http.StatusOK)
+	length := int64(-1)
+	if n, err := strconv.ParseInt(w.sent.Get("Content-Length"), 10, 64); err == nil {
+		length = n
+	}
+	return &http.Response{
+		Status:        fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)),
+		StatusCode:    w.status,
+		Proto:         "HTTP/1.1",
+		ProtoMajor:    1,
+		ProtoMinor:    1,
+		Header:        w.sent,
+		Body:          io.NopCloser(body),
+		ContentLength: length,
+		Request:       r,
+	}
+}
+
+// brokenConnection is the reader that stands where the rest of a body was lost.
+type brokenConnection struct{}
+
+// Read implements [io.Reader].
+func (brokenConnection) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }

@@ -3,7 +3,6 @@ package coslocal_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -122,21 +121,5 @@ func TestRoundTripUnknownLength(t *testing.T) {
 	if o, _ := s.Object(bucket, "a"); response.StatusCode != http.StatusOK || string(o.Body) != "hello" {
 		body, _ := io.ReadAll(response.Body)
 		t.Errorf("%d %s, stored %q", response.StatusCode, body, o.Body)
-	}
-}
-
-// A COS and its client in one bubble, where an hour of delay is over at once.
-func ExampleServer_RoundTrip() {
-	_ = func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			server, err := coslocal.New(coslocal.Options{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			server.Inject(coslocal.Fault{Delay: time.Hour})
-			client := &http.Client{Transport: server, Timeout: time.Minute}
-			_, err = client.Get("https://records-1250000000.cos.ap-beijing.myqcloud.com/a.txt")
-			fmt.Println(err) // the time-out, with no waiting for it
-		})
 	}
 }

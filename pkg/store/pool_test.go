@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -125,7 +126,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 // Names under .localhost need no DNS.
 func TestLocalhost(t *testing.T) {
 	t.Parallel()
-	server := coslocal.NewServer(t, records)
+	server := coslocaltest.NewServer(t, records)
 	transport := store.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	o := options()

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
@@ -169,7 +170,7 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 func TestRecordOnTheWire(t *testing.T) {
 	t.Parallel()
 	credential := coslocal.Credential{SecretID: "AKIDexample", SecretKey: "key", SessionToken: "session-token"}
-	server := coslocal.Options{Credentials: []coslocal.Credential{credential}}.NewServer(t, records)
+	server := coslocaltest.NewServerWith(t, coslocal.Options{Credentials: []coslocal.Credential{credential}}, records)
 	if err := server.PutObject(records, jobKey, coslocal.Object{Body: encode(t, first())}); err != nil {
 		t.Fatal(err)
 	}

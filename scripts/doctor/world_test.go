@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -30,7 +31,7 @@ var credential = coslocal.Credential{
 // clinic is a doctor with a patient: a local COS and an environment.
 type clinic struct {
 	t      *testing.T
-	cos    *coslocal.TestServer
+	cos    *coslocaltest.Server
 	env    map[string]string
 	now    func() time.Time
 	ctx    context.Context
@@ -45,7 +46,7 @@ func newClinic(t *testing.T, o coslocal.Options) *clinic {
 	if o.Credentials == nil {
 		o.Credentials = []coslocal.Credential{credential}
 	}
-	c := &clinic{t: t, cos: o.NewServer(t), now: time.Now}
+	c := &clinic{t: t, cos: coslocaltest.NewServerWith(t, o), now: time.Now}
 	c.ctx, c.cancel = context.WithCancel(t.Context())
 	t.Cleanup(c.cancel)
 	for _, bucket := range []string{recordBucket, mediaBucket} {

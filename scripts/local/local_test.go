@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -468,5 +469,24 @@ func TestBrokenFunction(t *testing.T) {
 		if err := run(t.Context(), nil, nil, new(screen)); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("want %q: %v", says, err)
 		}
+	}
+}
+
+// TestLinksNoTesting makes sure that the command links none of what only tests need, such
+// as package testing and the flags that it registers.
+func TestLinksNoTesting(t *testing.T) {
+	t.Parallel()
+	output, err := exec.Command("go", "list", "-deps", ".").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range strings.Lines(string(output)) {
+		name = strings.TrimSpace(name)
+		if name == "testing" || strings.HasPrefix(name, "testing/") || name == "net/http/httptest" {
+			t.Errorf("scripts/local links %s", name)
+		}
+	}
+	if !strings.Contains(string(output), "net/http\n") {
+		t.Errorf("this is no list of packages: %.200s", output)
 	}
 }
