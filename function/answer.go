@@ -14,7 +14,7 @@ import (
 
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
@@ -45,14 +45,14 @@ const bugReason = "a bug in ci-callback; its stack is in the function's log"
 
 // isBug tells a panic from other errors.
 func isBug(err error) bool {
-	_, ok := errors.AsType[*store.PanicError](err)
+	_, ok := errors.AsType[*parallel.PanicError](err)
 	return ok
 }
 
 // bug is the answer to an error that is ours. The log has the stack.
 func (c *call) bug(v any) *answer {
 	stack := debug.Stack()
-	if p, ok := v.(*store.PanicError); ok {
+	if p, ok := v.(*parallel.PanicError); ok {
 		v, stack = p.Value, p.Stack
 	}
 	c.log.Error("bug", "requestId", c.id, "error", legible(fmt.Sprint(v), 3*shortText), "stack", cut(string(stack), 6000))

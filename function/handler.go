@@ -16,7 +16,9 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
@@ -119,7 +121,7 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 		return refuse(http.StatusRequestEntityTooLarge, "body_too_large",
 			fmt.Sprintf("the body has %d bytes, and MAX_BODY_BYTES is %d", c.size, c.config.MaxBodyBytes))
 	}
-	options := c.config.Store()
+	options := storeOptions(c.config)
 	options.Backoff = c.Backoff
 	options.Warn = func(message string) { c.log.Warn(message, "requestId", c.id) }
 	if c.store, err = c.Pool.Open(options); err != nil {
@@ -128,6 +130,16 @@ func (c *call) answer(ctx context.Context) (a *answer) {
 	ctx, cancel := withReserve(ctx)
 	defer cancel()
 	return c.receive(ctx)
+}
+
+// storeOptions returns the options of the store that the settings describe.
+func storeOptions(c config.Config) store.Options {
+	return store.Options{
+		Credentials: cosclient.Credentials(c.Credentials),
+		Endpoint:    c.Endpoint,
+		Bucket:      c.RecordBucket, Region: c.RecordRegion, Prefix: c.RecordPrefix,
+		TagKey: c.MD5TagKey, TagBuckets: c.TagBuckets, AppID: c.AppID,
+	}
 }
 
 // receive decodes the body and stores what it says.
@@ -167,14 +179,14 @@ func (c *call) reject(ctx context.Context, body []byte, reason error) *answer {
 
 // failed makes the answer of an error: the environment's fault, COS's, or ours.
 func (c *call) failed(err error) *answer {
-	if p, ok := errors.AsType[*store.PanicError](err); ok {
+	if p, ok := errors.AsType[*parallel.PanicError](err); ok {
 		return c.bug(p)
 	}
 	_, setting := errors.AsType[*config.Error](err)
 	switch {
-	case setting || errors.Is(err, store.ErrMisconfigured):
+	case setting || errors.Is(err, cosclient.ErrMisconfigured):
 		return refuse(http.StatusInternalServerError, "misconfigured", err.Error())
-	case errors.Is(err, store.ErrUnavailable):
+	case errors.Is(err, cosclient.ErrUnavailable):
 		return refuse(http.StatusServiceUnavailable, "unavailable", err.Error())
 	default:
 		return c.bug(err)

@@ -21,6 +21,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -640,5 +642,23 @@ func TestAnswersInTime(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What is read from the environment is what the store works with.
+func TestStoreOptions(t *testing.T) {
+	t.Parallel()
+	c := config.Config{
+		Credentials: config.Credentials{SecretID: "id", SecretKey: "key", SessionToken: "token"}, Endpoint: "http://{bucket}.x",
+		RecordBucket: "records-1250000000", RecordRegion: "ap-beijing", RecordPrefix: "ci/", Region: "ap-guangzhou",
+		MD5TagKey: "md5", TagBuckets: []string{"a-1"}, AppID: "1250000000",
+	}
+	want := store.Options{
+		Credentials: cosclient.Credentials{SecretID: "id", SecretKey: "key", SessionToken: "token"}, Endpoint: "http://{bucket}.x",
+		Bucket: "records-1250000000", Region: "ap-beijing", Prefix: "ci/",
+		TagKey: "md5", TagBuckets: []string{"a-1"}, AppID: "1250000000",
+	}
+	if diff := cmp.Diff(want, storeOptions(c)); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
 	}
 }

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -33,36 +34,13 @@ type result struct {
 // worst of what happened; the results tell what was done all the same.
 func (c *call) keep(ctx context.Context, records []*model.Record) ([]result, error) {
 	results := make([]result, len(records))
-	errs := each(len(records), jobsAtATime, func(i int) error {
+	errs := parallel.ForEach(len(records), jobsAtATime, func(i int) error {
 		r := records[i]
 		records[i] = nil // it can be megabytes, and is of no use once it is encoded
 		results[i] = result{Kind: r.Kind, ID: r.ID, State: cut(r.State, shortText)}
 		return c.keepOne(ctx, r, &results[i])
 	})
 	return results, worst(errs)
-}
-
-// each does something for 0 to n-1, so many of them at a time, and gives the error of
-// each; a panic is one. The caller's goroutine does its share: most callbacks are of one
-// job with one output, and need no other.
-func each(n, atATime int, do func(i int) error) []error {
-	errs := make([]error, n)
-	var taken atomic.Int64
-	work := func() {
-		for i := int(taken.Add(1)) - 1; i < n; i = int(taken.Add(1)) - 1 {
-			func() {
-				defer store.Recover(&errs[i])
-				errs[i] = do(i)
-			}()
-		}
-	}
-	var others sync.WaitGroup
-	for range min(n, atATime) - 1 {
-		others.Go(work)
-	}
-	work()
-	others.Wait()
-	return errs
 }
 
 // keepOne writes one record, tags its outputs, and says in res what was done. Neither
@@ -72,12 +50,12 @@ func (c *call) keepOne(ctx context.Context, r *model.Record, res *result) (err e
 	var tagging sync.WaitGroup
 	if tagged := c.toTag(r); len(tagged) > 0 {
 		tagging.Go(func() {
-			defer store.Recover(&tagErr)
+			defer parallel.Recover(&tagErr)
 			res.Tags, tagErr = c.tag(ctx, tagged, r.EndTime)
 		})
 	}
 	func() {
-		defer store.Recover(&err) // the other goroutine writes to res until it ends
+		defer parallel.Recover(&err) // the other goroutine writes to res until it ends
 		res.Outcome, res.Record, err = c.store.PutRecord(ctx, r)
 	}()
 	tagging.Wait()
@@ -100,7 +78,7 @@ func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) 
 	before := int(c.outputs.Add(int64(len(outputs)))) - len(outputs)
 	tagged := outputs[:max(0, min(len(outputs), mostTagged-before))]
 	tags := make([]store.Tag, len(tagged), len(tagged)+1)
-	errs := each(len(tagged), outputsAtATime, func(i int) error {
+	errs := parallel.ForEach(len(tagged), outputsAtATime, func(i int) error {
 		o := tagged[i]
 		tags[i] = store.Tag{Bucket: cut(o.Bucket, shortText), Object: cut(o.Key, longText), Outcome: store.Failed, Reason: bugReason}
 		tag, err := c.store.TagOutput(ctx, o, ended)
@@ -117,7 +95,7 @@ func (c *call) tag(ctx context.Context, outputs []model.Output, endTime string) 
 
 // logRefused logs that COS refused tags, and gives the errors without those.
 func (c *call) logRefused(errs []error) []error {
-	refused := func(err error) bool { return errors.Is(err, store.ErrMisconfigured) }
+	refused := func(err error) bool { return errors.Is(err, cosclient.ErrMisconfigured) }
 	if i := slices.IndexFunc(errs, refused); i >= 0 {
 		c.log.Error("an output was not tagged", "requestId", c.id, "error", legible(errs[i].Error(), longText))
 	}
@@ -133,9 +111,9 @@ func worst(errs []error) error {
 		switch {
 		case err == nil:
 			continue
-		case errors.Is(err, store.ErrUnavailable):
+		case errors.Is(err, cosclient.ErrUnavailable):
 			r = 1
-		case errors.Is(err, store.ErrMisconfigured):
+		case errors.Is(err, cosclient.ErrMisconfigured):
 			r = 2
 		}
 		if r > rank {

@@ -13,9 +13,9 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
-	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // load is many callbacks of many jobs, each in several versions that come in any order
@@ -62,7 +62,7 @@ func (l load) run(t testing.TB) (early, late uint64) {
 	instances := make([]*receiver, l.instances)
 	transports := make([]func(), l.instances)
 	for i := range instances {
-		transport := store.NewTransport()
+		transport := cosclient.NewTransport()
 		instances[i], transports[i] = s.newReceiver(t, transport), transport.CloseIdleConnections
 	}
 	const versions = 4

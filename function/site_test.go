@@ -16,6 +16,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
@@ -97,7 +98,7 @@ type receiver struct {
 // newReceiver makes a handler with connections of its own; transport nil means real ones.
 func (s *site) newReceiver(t testing.TB, transport http.RoundTripper) *receiver {
 	if transport == nil {
-		real := store.NewTransport()
+		real := cosclient.NewTransport()
 		t.Cleanup(real.CloseIdleConnections)
 		transport = real
 	}

@@ -17,7 +17,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 // settings are the function's variables: both deploy files must hand over all of them and nothing else.
@@ -508,7 +508,7 @@ func TestReadmeEnvironment(t *testing.T) {
 	}
 	want := map[string]string{ // where there is no value to name
 		"RECORD_BUCKET": "required", "RECORD_REGION": "the function's region", "TAG_BUCKETS": "all buckets of the function's own AppID",
-		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "", "COS_ENDPOINT": "`" + store.DefaultEndpoint + "`",
+		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "", "COS_ENDPOINT": "`" + cosname.COSEndpoint + "`",
 	}
 	for field := range reflect.TypeFor[config.Config]().Fields() {
 		if value, ok := field.Tag.Lookup("envDefault"); ok {

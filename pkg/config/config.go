@@ -16,7 +16,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 // Error says what is wrong with a variable.
@@ -41,9 +41,14 @@ type Config struct {
 	MaxBodyBytes int        `env:"MAX_BODY_BYTES" envDefault:"6291456"`
 	LogLevel     slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 
-	Region      string            `env:"TENCENTCLOUD_REGION"` // the function's, set by the platform
-	AppID       string            `env:"TENCENTCLOUD_APPID"`  // the account's, set by the platform
-	Credentials store.Credentials // of the execution role
+	Region      string      `env:"TENCENTCLOUD_REGION"` // the function's, set by the platform
+	AppID       string      `env:"TENCENTCLOUD_APPID"`  // the account's, set by the platform
+	Credentials Credentials // of the execution role
+}
+
+// Credentials are an API key of Tencent Cloud, temporary ones with a session token.
+type Credentials struct {
+	SecretID, SecretKey, SessionToken string
 }
 
 // Environment is what one invocation finds.
@@ -75,15 +80,15 @@ func Load(e Environment) (Config, error) {
 	if err := env.ParseWithOptions(&c, env.Options{Environment: e.settings()}); err != nil {
 		return Config{}, variableError(err)
 	}
-	c.Credentials = store.Credentials{
+	c.Credentials = Credentials{
 		SecretID:     e.Invocation["TENCENTCLOUD_SECRETID"],
 		SecretKey:    e.Invocation["TENCENTCLOUD_SECRETKEY"],
 		SessionToken: e.Invocation["TENCENTCLOUD_SESSIONTOKEN"],
 	}
 	c.Region = cmp.Or(e.Region, c.Region)
 	c.RecordRegion = cmp.Or(c.RecordRegion, c.Region)
-	c.AppID = cmp.Or(e.AppID, c.AppID, c.RecordBucket[strings.LastIndexByte(c.RecordBucket, '-')+1:])
-	c.Endpoint = cmp.Or(c.Endpoint, store.DefaultEndpoint)
+	c.AppID = cmp.Or(e.AppID, c.AppID, cosname.AppID(c.RecordBucket))
+	c.Endpoint = cmp.Or(c.Endpoint, cosname.COSEndpoint)
 	for i, bucket := range c.TagBuckets {
 		c.TagBuckets[i] = strings.TrimSpace(bucket)
 	}
@@ -104,11 +109,11 @@ func (c Config) check() error {
 		variable string
 		err      error
 	}{
-		{"RECORD_BUCKET", store.CheckBucket(c.RecordBucket)},
-		{"RECORD_REGION", store.CheckRegion(c.RecordRegion)},
-		{"RECORD_PREFIX", store.CheckKey(c.RecordPrefix + "workflows/" + strings.Repeat("x", 64) + ".json")},
-		{"MD5_TAG_KEY", store.CheckTagKey(c.MD5TagKey)},
-		{"COS_ENDPOINT", second(store.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion))},
+		{"RECORD_BUCKET", cosname.CheckBucket(c.RecordBucket)},
+		{"RECORD_REGION", cosname.CheckRegion(c.RecordRegion)},
+		{"RECORD_PREFIX", cosname.CheckKey(c.RecordPrefix + "workflows/" + strings.Repeat("x", 64) + ".json")},
+		{"MD5_TAG_KEY", cosname.CheckTagKey(c.MD5TagKey)},
+		{"COS_ENDPOINT", second(cosname.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion))},
 	}
 	for _, check := range checks {
 		if check.err != nil {
@@ -116,7 +121,7 @@ func (c Config) check() error {
 		}
 	}
 	for _, bucket := range c.TagBuckets {
-		if err := store.CheckBucket(bucket); err != nil {
+		if err := cosname.CheckBucket(bucket); err != nil {
 			return &Error{"TAG_BUCKETS", "is wrong: " + err.Error()}
 		}
 	}
@@ -138,14 +143,4 @@ func variableError(err error) error {
 		return &Error{variable, "must be " + cmp.Or(wants[variable], "readable")}
 	}
 	return &Error{"The environment", "cannot be read"}
-}
-
-// Store gives the options of the store that these settings describe.
-func (c Config) Store() store.Options {
-	return store.Options{
-		Credentials: c.Credentials,
-		Endpoint:    c.Endpoint,
-		Bucket:      c.RecordBucket, Region: c.RecordRegion, Prefix: c.RecordPrefix,
-		TagKey: c.MD5TagKey, TagBuckets: c.TagBuckets, AppID: c.AppID,
-	}
 }

@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // deployed is the environment of an invocation that sets no more than it must.
@@ -38,7 +37,7 @@ func defaults() config.Config {
 		MD5TagKey: "md5",
 		Endpoint:  "https://{bucket}.cos.{region}.myqcloud.com", MaxBodyBytes: 6291456, LogLevel: slog.LevelInfo,
 		Region: "ap-guangzhou", AppID: "1250000000",
-		Credentials: store.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key", SessionToken: "the-session-token"},
+		Credentials: config.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key", SessionToken: "the-session-token"},
 	}
 }
 
@@ -246,13 +245,13 @@ func TestLoadCredentials(t *testing.T) {
 		name string
 		drop []string
 		ok   bool
-		want store.Credentials
+		want config.Credentials
 	}{
-		{"all", nil, true, store.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key", SessionToken: "the-session-token"}},
-		{"no_token", []string{"TENCENTCLOUD_SESSIONTOKEN"}, true, store.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key"}},
-		{"no_id", []string{"TENCENTCLOUD_SECRETID"}, false, store.Credentials{}},
-		{"no_key", []string{"TENCENTCLOUD_SECRETKEY"}, false, store.Credentials{}},
-		{"none", slices.Collect(maps.Keys(leftover)), false, store.Credentials{}},
+		{"all", nil, true, config.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key", SessionToken: "the-session-token"}},
+		{"no_token", []string{"TENCENTCLOUD_SESSIONTOKEN"}, true, config.Credentials{SecretID: "AKIDsecret", SecretKey: "the-secret-key"}},
+		{"no_id", []string{"TENCENTCLOUD_SECRETID"}, false, config.Credentials{}},
+		{"no_key", []string{"TENCENTCLOUD_SECRETKEY"}, false, config.Credentials{}},
+		{"none", slices.Collect(maps.Keys(leftover)), false, config.Credentials{}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -274,24 +273,5 @@ func TestLoadCredentials(t *testing.T) {
 				t.Errorf("credentials (-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-// What is read is what the store works with.
-func TestStoreOptions(t *testing.T) {
-	t.Parallel()
-	c := defaults()
-	c.TagBuckets = []string{"a-1"}
-	want := store.Options{
-		Credentials: c.Credentials, Endpoint: c.Endpoint,
-		Bucket: "records-1250000000", Region: "ap-guangzhou", Prefix: "ci/",
-		TagKey: "md5", TagBuckets: []string{"a-1"}, AppID: "1250000000",
-	}
-	if diff := cmp.Diff(want, c.Store()); diff != "" {
-		t.Errorf("options (-want +got):\n%s", diff)
-	}
-	c.RecordRegion = "ap-beijing" // another than the function's
-	if got := c.Store().Region; got != "ap-beijing" {
-		t.Errorf("region = %s; want that of the records", got)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // What an error tells the person who must act on it.
@@ -21,20 +21,20 @@ func TestErrorNamesTheRemedy(t *testing.T) {
 		kind  error
 		want  []string // in the message
 	}{
-		{"no_bucket", coslocal.Fault{Status: 404, Code: "NoSuchBucket"}, store.ErrMisconfigured, []string{"404 NoSuchBucket", "RECORD_BUCKET", "RECORD_REGION"}},
-		{"denied", coslocal.Fault{Status: 403, Code: "AccessDenied"}, store.ErrMisconfigured, []string{"grant name/cos:PutObject", "execution role"}},
-		{"forbidden", coslocal.Fault{Status: 403, Code: "AccessForbidden"}, store.ErrMisconfigured, []string{"grant name/cos:PutObject"}},
-		{"forbidden_by_a_page", coslocal.Fault{Status: 403, Body: page}, store.ErrMisconfigured, []string{"grant name/cos:PutObject"}},
-		{"token_expired", coslocal.Fault{Status: 400, Code: "ExpiredToken"}, store.ErrMisconfigured, []string{"ExpiredToken", "credentials"}},
-		{"bad_signature", coslocal.Fault{Status: 403, Code: "SignatureDoesNotMatch"}, store.ErrMisconfigured, []string{"credentials", "execution role"}},
-		{"bad_key_id", coslocal.Fault{Status: 403, Code: "InvalidAccessKeyId"}, store.ErrMisconfigured, []string{"credentials"}},
-		{"redirect", coslocal.Fault{Status: 301, Header: http.Header{"Location": {"https://evil.example/"}}}, store.ErrMisconfigured, []string{"301", "COS_ENDPOINT", "RECORD_REGION"}},
-		{"redirect_307", coslocal.Fault{Status: 307, Header: http.Header{"Location": {"/x"}}}, store.ErrMisconfigured, []string{"307", "COS_ENDPOINT"}},
-		{"tag_set", coslocal.Fault{Status: 400, Code: "InvalidTag"}, store.ErrMisconfigured, []string{"InvalidTag", "MD5_TAG_KEY"}},
-		{"unpaid", coslocal.Fault{Status: 402, Code: "PaymentRequired"}, store.ErrMisconfigured, []string{"account", "balance"}},
-		{"blocked", coslocal.Fault{Status: 451}, store.ErrMisconfigured, []string{"account"}},
-		{"proxy", coslocal.Fault{Status: 405, Body: page}, store.ErrMisconfigured, []string{"405", "COS_ENDPOINT"}},
-		{"odd", coslocal.Fault{Status: 520, Body: page}, store.ErrUnavailable, []string{"520"}},
+		{"no_bucket", coslocal.Fault{Status: 404, Code: "NoSuchBucket"}, cosclient.ErrMisconfigured, []string{"404 NoSuchBucket", "RECORD_BUCKET", "RECORD_REGION"}},
+		{"denied", coslocal.Fault{Status: 403, Code: "AccessDenied"}, cosclient.ErrMisconfigured, []string{"grant name/cos:PutObject", "execution role"}},
+		{"forbidden", coslocal.Fault{Status: 403, Code: "AccessForbidden"}, cosclient.ErrMisconfigured, []string{"grant name/cos:PutObject"}},
+		{"forbidden_by_a_page", coslocal.Fault{Status: 403, Body: page}, cosclient.ErrMisconfigured, []string{"grant name/cos:PutObject"}},
+		{"token_expired", coslocal.Fault{Status: 400, Code: "ExpiredToken"}, cosclient.ErrMisconfigured, []string{"ExpiredToken", "credentials"}},
+		{"bad_signature", coslocal.Fault{Status: 403, Code: "SignatureDoesNotMatch"}, cosclient.ErrMisconfigured, []string{"credentials", "execution role"}},
+		{"bad_key_id", coslocal.Fault{Status: 403, Code: "InvalidAccessKeyId"}, cosclient.ErrMisconfigured, []string{"credentials"}},
+		{"redirect", coslocal.Fault{Status: 301, Header: http.Header{"Location": {"https://evil.example/"}}}, cosclient.ErrMisconfigured, []string{"301", "COS_ENDPOINT", "RECORD_REGION"}},
+		{"redirect_307", coslocal.Fault{Status: 307, Header: http.Header{"Location": {"/x"}}}, cosclient.ErrMisconfigured, []string{"307", "COS_ENDPOINT"}},
+		{"tag_set", coslocal.Fault{Status: 400, Code: "InvalidTag"}, cosclient.ErrMisconfigured, []string{"InvalidTag", "MD5_TAG_KEY"}},
+		{"unpaid", coslocal.Fault{Status: 402, Code: "PaymentRequired"}, cosclient.ErrMisconfigured, []string{"account", "balance"}},
+		{"blocked", coslocal.Fault{Status: 451}, cosclient.ErrMisconfigured, []string{"account"}},
+		{"proxy", coslocal.Fault{Status: 405, Body: page}, cosclient.ErrMisconfigured, []string{"405", "COS_ENDPOINT"}},
+		{"odd", coslocal.Fault{Status: 520, Body: page}, cosclient.ErrUnavailable, []string{"520"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -50,7 +50,7 @@ func TestErrorNamesTheRemedy(t *testing.T) {
 					t.Errorf("err = %q; want it to say %q", err, part)
 				}
 			}
-			if other := map[error]error{store.ErrMisconfigured: store.ErrUnavailable, store.ErrUnavailable: store.ErrMisconfigured}[test.kind]; errors.Is(err, other) {
+			if other := map[error]error{cosclient.ErrMisconfigured: cosclient.ErrUnavailable, cosclient.ErrUnavailable: cosclient.ErrMisconfigured}[test.kind]; errors.Is(err, other) {
 				t.Errorf("err = %v; is %v as well", err, other)
 			}
 		})
@@ -64,7 +64,7 @@ func TestErrorNamesTheAction(t *testing.T) {
 		w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())})
 		w.Deny(at(step))
 		_, _, err := w.open(t, options()).PutRecord(t.Context(), second())
-		if !errors.Is(err, store.ErrMisconfigured) || !strings.Contains(err.Error(), "grant name/cos:"+action+" ") {
+		if !errors.Is(err, cosclient.ErrMisconfigured) || !strings.Contains(err.Error(), "grant name/cos:"+action+" ") {
 			t.Errorf("%s: err = %v; want ErrMisconfigured that names %s", step, err, action)
 		}
 	}
@@ -95,7 +95,7 @@ func TestErrorShowsNoSecret(t *testing.T) {
 			w.putOutput(t, theirs)
 			w.Inject(fault)
 			o := options()
-			o.Credentials = store.Credentials{SecretID: "AKIDsecret", SecretKey: key, SessionToken: token}
+			o.Credentials = cosclient.Credentials{SecretID: "AKIDsecret", SecretKey: key, SessionToken: token}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			w.Inject(coslocal.Fault{Match: func(coslocal.Request) bool {
@@ -125,25 +125,5 @@ func TestErrorShowsNoSecret(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestRecover(t *testing.T) {
-	t.Parallel()
-	failing := func() (err error) {
-		defer store.Recover(&err)
-		panic("a bug")
-	}
-	p, ok := errors.AsType[*store.PanicError](failing())
-	if !ok || p.Value != "a bug" || !strings.Contains(string(p.Stack), "TestRecover") {
-		t.Errorf("error = %v; want the panic and its stack", p)
-	}
-	kept := errors.New("kept")
-	fine := func() (err error) {
-		defer store.Recover(&err)
-		return kept
-	}
-	if err := fine(); err != kept {
-		t.Errorf("error = %v; want %v", err, kept)
 	}
 }

@@ -1,7 +1,7 @@
 package store
 
-// MostClients is how many buckets' clients a Pool keeps.
-const MostClients = mostClients
+// MaxClients is how many buckets' clients a Pool keeps.
+const MaxClients = maxClients
 
 // Clients is how many it has.
 func (p *Pool) Clients() int {

@@ -13,6 +13,7 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -189,24 +190,24 @@ func TestFaultThatStays(t *testing.T) {
 		code   string
 		want   error
 	}{
-		{301, "", store.ErrMisconfigured},
-		{307, "", store.ErrMisconfigured},
-		{400, "InvalidArgument", store.ErrMisconfigured},
-		{400, "ExpiredToken", store.ErrMisconfigured},
-		{400, "RequestTimeout", store.ErrUnavailable},
-		{400, "BadDigest", store.ErrUnavailable},
-		{402, "PaymentRequired", store.ErrMisconfigured},
-		{403, "AccessDenied", store.ErrMisconfigured},
-		{403, "SignatureDoesNotMatch", store.ErrMisconfigured},
-		{403, "RequestTimeTooSkewed", store.ErrUnavailable},
-		{404, "NoSuchBucket", store.ErrMisconfigured},
-		{405, "MethodNotAllowed", store.ErrMisconfigured},
-		{408, "RequestTimeout", store.ErrUnavailable},
-		{409, "OperationAborted", store.ErrUnavailable},
-		{412, "PreconditionFailed", store.ErrMisconfigured},
-		{451, "UnavailableForLegalReasons", store.ErrMisconfigured},
-		{501, "NotImplemented", store.ErrUnavailable},
-		{520, "Odd", store.ErrUnavailable},
+		{301, "", cosclient.ErrMisconfigured},
+		{307, "", cosclient.ErrMisconfigured},
+		{400, "InvalidArgument", cosclient.ErrMisconfigured},
+		{400, "ExpiredToken", cosclient.ErrMisconfigured},
+		{400, "RequestTimeout", cosclient.ErrUnavailable},
+		{400, "BadDigest", cosclient.ErrUnavailable},
+		{402, "PaymentRequired", cosclient.ErrMisconfigured},
+		{403, "AccessDenied", cosclient.ErrMisconfigured},
+		{403, "SignatureDoesNotMatch", cosclient.ErrMisconfigured},
+		{403, "RequestTimeTooSkewed", cosclient.ErrUnavailable},
+		{404, "NoSuchBucket", cosclient.ErrMisconfigured},
+		{405, "MethodNotAllowed", cosclient.ErrMisconfigured},
+		{408, "RequestTimeout", cosclient.ErrUnavailable},
+		{409, "OperationAborted", cosclient.ErrUnavailable},
+		{412, "PreconditionFailed", cosclient.ErrMisconfigured},
+		{451, "UnavailableForLegalReasons", cosclient.ErrMisconfigured},
+		{501, "NotImplemented", cosclient.ErrUnavailable},
+		{520, "Odd", cosclient.ErrUnavailable},
 	}
 	for _, f := range flows() {
 		for i, step := range f.steps {
@@ -214,7 +215,7 @@ func TestFaultThatStays(t *testing.T) {
 				switch {
 				case step == putNew && fault.status == 409, strings.HasSuffix(step, "?tagging") && fault.status == 404:
 					continue // mean something: TestPutRecordBesideOthers, TestTagOutput
-				case step == head && (fault.status == 400 || fault.status == 403 && fault.want == store.ErrUnavailable || fault.status == 404):
+				case step == head && (fault.status == 400 || fault.status == 403 && fault.want == cosclient.ErrUnavailable || fault.status == 404):
 					continue // a HEAD has no code
 				}
 				t.Run(fmt.Sprintf("%s/%d_%s/%d_%s", f.name, i, step, fault.status, fault.code), func(t *testing.T) {
@@ -242,7 +243,7 @@ func TestFaultThatStays(t *testing.T) {
 					if !errors.Is(err, fault.want) {
 						t.Errorf("err = %v; want %v", err, fault.want)
 					}
-					if e, ok := errors.AsType[*store.Error](err); !ok || e.Status != fault.status {
+					if e, ok := errors.AsType[*cosclient.Error](err); !ok || e.Status != fault.status {
 						t.Errorf("err = %#v; want status %d", err, fault.status)
 					}
 					if seen != nth {
@@ -295,7 +296,7 @@ func TestFaultThatOutlastsTheCall(t *testing.T) {
 						if took := time.Since(started); took > 10*time.Second {
 							t.Errorf("took %v", took)
 						}
-						if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), fault.want) {
+						if !errors.Is(err, cosclient.ErrUnavailable) || !strings.Contains(err.Error(), fault.want) {
 							t.Errorf("err = %v; want ErrUnavailable, %q", err, fault.want)
 						}
 						if n := w.RequestCount(); n < 4 || n > 60 {
@@ -328,7 +329,7 @@ func TestCancelled(t *testing.T) {
 				if took := time.Since(started); took > 300*time.Millisecond {
 					t.Errorf("took %v", took)
 				}
-				if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "503") {
+				if !errors.Is(err, cosclient.ErrUnavailable) || !strings.Contains(err.Error(), "503") {
 					t.Errorf("err = %v; want ErrUnavailable, 503", err)
 				}
 			})
@@ -343,7 +344,7 @@ func TestEndedBeforeItBegan(t *testing.T) {
 		f.before(t, w)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := f.do(ctx, w.open(t, options())); !errors.Is(err, store.ErrUnavailable) {
+		if _, err := f.do(ctx, w.open(t, options())); !errors.Is(err, cosclient.ErrUnavailable) {
 			t.Errorf("%s: err = %v; want ErrUnavailable", f.name, err)
 		}
 		w.wantSteps(t)
@@ -398,7 +399,7 @@ func TestBackoff(t *testing.T) {
 		o.Backoff = nil
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, _, err := w.open(t, o).PutRecord(ctx, first()); !errors.Is(err, store.ErrUnavailable) {
+		if _, _, err := w.open(t, o).PutRecord(ctx, first()); !errors.Is(err, cosclient.ErrUnavailable) {
 			t.Errorf("err = %v; want ErrUnavailable", err)
 		}
 		requests := w.Requests()

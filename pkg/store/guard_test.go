@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -74,8 +75,8 @@ func TestEndlessAnswers(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			err = test.do(ctx, s)
-			if _, ok := errors.AsType[*store.Error](err); !ok {
-				t.Errorf("err = %v; want a *store.Error", err)
+			if _, ok := errors.AsType[*cosclient.Error](err); !ok {
+				t.Errorf("err = %v; want a *cosclient.Error", err)
 			}
 			if n, most := e.read.Load(), s.Requests()*(2<<20); n > most {
 				t.Errorf("%d bytes were read of %d answers", n, s.Requests())

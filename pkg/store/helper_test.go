@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -61,7 +62,7 @@ func newWorld(t testing.TB, credentials ...coslocal.Credential) *world {
 func options() store.Options {
 	c := coslocal.DefaultCredential()
 	return store.Options{
-		Credentials: store.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey},
+		Credentials: cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey},
 		Bucket:      records, Region: region, Prefix: "ci/",
 		TagKey: "md5", AppID: appID,
 		Backoff: func() backoff.BackOff { return &backoff.ZeroBackOff{} },

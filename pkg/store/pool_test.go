@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -35,7 +36,7 @@ func TestOpen(t *testing.T) {
 	for _, test := range tests {
 		o := options()
 		test.change(&o)
-		if _, err := store.NewPool(nil).Open(o); (err == nil) != test.ok || err != nil && !errors.Is(err, store.ErrMisconfigured) {
+		if _, err := store.NewPool(nil).Open(o); (err == nil) != test.ok || err != nil && !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("%s: Open: %v", test.name, err)
 		}
 	}
@@ -51,7 +52,7 @@ func TestCredentials(t *testing.T) {
 	w.putOutput(t, theirs)
 	open := func(c coslocal.Credential) *store.Store {
 		o := options()
-		o.Credentials = store.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.SessionToken}
+		o.Credentials = cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.SessionToken}
 		return w.open(t, o)
 	}
 	works := func(s *store.Store) error {
@@ -69,7 +70,7 @@ func TestCredentials(t *testing.T) {
 	if err := works(open(now)); err != nil {
 		t.Errorf("changed credentials: %v", err)
 	}
-	if err := works(before); !errors.Is(err, store.ErrMisconfigured) {
+	if err := works(before); !errors.Is(err, cosclient.ErrMisconfigured) {
 		t.Errorf("credentials of an invocation that is over: %v; want ErrMisconfigured", err)
 	}
 	w.ResetRequests()
@@ -81,7 +82,7 @@ func TestCredentials(t *testing.T) {
 			t.Errorf("token %q of another invocation", token)
 		}
 	}
-	if err := works(open(coslocal.Credential{})); !errors.Is(err, store.ErrMisconfigured) {
+	if err := works(open(coslocal.Credential{})); !errors.Is(err, cosclient.ErrMisconfigured) {
 		t.Errorf("no credentials: %v; want ErrMisconfigured", err)
 	}
 }
@@ -99,7 +100,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i, c := range credentials {
 		o := options()
-		o.Credentials = store.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.SessionToken}
+		o.Credentials = cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.SessionToken}
 		o.Prefix = fmt.Sprintf("ci/%d/", i)
 		s := w.open(t, o)
 		for range 4 {
@@ -127,7 +128,7 @@ func TestCredentialsAtOnce(t *testing.T) {
 func TestLocalhost(t *testing.T) {
 	t.Parallel()
 	server := coslocaltest.NewServer(t, records)
-	transport := store.NewTransport()
+	transport := cosclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	o := options()
 	o.Endpoint = server.Endpoint
@@ -282,7 +283,7 @@ func (w *world) overPipes(t *testing.T) (*network, *http.Transport, store.Option
 	server := &http.Server{Handler: w.Server}
 	go server.Serve(n)
 	t.Cleanup(func() { server.Close() })
-	transport := store.NewTransport()
+	transport := cosclient.NewTransport()
 	transport.DialContext = n.dial
 	t.Cleanup(transport.CloseIdleConnections)
 	o := options()

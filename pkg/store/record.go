@@ -16,6 +16,8 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
@@ -37,21 +39,21 @@ const mostStored = 32 << 20
 
 // PutRecord writes a record unless it or a newer one is there, and gives its key. It
 // returns without an error only once what is stored is not older than r. Its error
-// wraps ErrUnavailable or ErrMisconfigured.
+// wraps [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured].
 //
 // The first version of a record costs one request. Only where there is one already is
 // it read, compared and, if it is older, replaced and read back.
 func (s *Store) PutRecord(ctx context.Context, r *model.Record) (Outcome, string, error) {
-	key := r.Key(s.Prefix)
-	if err := CheckKey(key); err != nil {
-		return "", "", fmt.Errorf("%w: RECORD_PREFIX: %w", ErrMisconfigured, err)
+	key := r.Key(s.options.Prefix)
+	if err := cosname.CheckKey(key); err != nil {
+		return "", "", fmt.Errorf("%w: RECORD_PREFIX: %w", cosclient.ErrMisconfigured, err)
 	}
 	ours, err := r.Encode()
 	if err != nil {
 		return "", "", err
 	}
 	if !s.records.versioned.Load() {
-		created, err := retry(ctx, s, func() (bool, error) { return s.create(ctx, key, jsonType, ours) })
+		created, err := cosclient.Retry(ctx, s.session, func() (bool, error) { return s.create(ctx, key, jsonType, ours) })
 		if err != nil {
 			return "", "", err
 		}
@@ -60,7 +62,7 @@ func (s *Store) PutRecord(ctx context.Context, r *model.Record) (Outcome, string
 		}
 	}
 	w := &write{store: s, key: key, ours: ours}
-	outcome, err := retry(ctx, s, func() (Outcome, error) { return w.settle(ctx) })
+	outcome, err := cosclient.Retry(ctx, s.session, func() (Outcome, error) { return w.settle(ctx) })
 	if err != nil {
 		return "", "", err
 	}
@@ -122,18 +124,18 @@ func (w *write) put(ctx context.Context, stored standing) error {
 }
 
 func (s *Store) contended(key string) error {
-	return &Error{Op: putObject.does(), Object: s.Bucket + "/" + key, kind: ErrUnavailable, Err: errContended}
+	return &cosclient.Error{Verb: putObject.verb(), Object: s.options.Bucket + "/" + key, Kind: cosclient.ErrUnavailable, Err: errContended}
 }
 
 // KeepRejected keeps a body that was not understood, under the SHA-256 of it, and gives
 // the key. A body that comes again is kept once.
 func (s *Store) KeepRejected(ctx context.Context, body []byte) (string, error) {
 	sum := sha256.Sum256(body)
-	key := s.Prefix + "rejected/" + hex.EncodeToString(sum[:])
-	if err := CheckKey(key); err != nil {
-		return "", fmt.Errorf("%w: RECORD_PREFIX: %w", ErrMisconfigured, err)
+	key := s.options.Prefix + "rejected/" + hex.EncodeToString(sum[:])
+	if err := cosname.CheckKey(key); err != nil {
+		return "", fmt.Errorf("%w: RECORD_PREFIX: %w", cosclient.ErrMisconfigured, err)
 	}
-	_, err := retry(ctx, s, func() (bool, error) { return s.keep(ctx, key, body) })
+	_, err := cosclient.Retry(ctx, s.session, func() (bool, error) { return s.keep(ctx, key, body) })
 	if err != nil {
 		return "", err
 	}
@@ -182,13 +184,13 @@ func (s *Store) put(ctx context.Context, key, contentType string, body []byte, c
 		return s.records.Object.Put(ctx, key, bytes.NewReader(body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
 	})
 	if err == nil && strings.Trim(response.Header.Get("ETag"), `"`) != hex.EncodeToString(sum[:]) {
-		err = ownWord(response, err)
+		err = cosclient.RequireCOS(response, err)
 	}
 	if err != nil {
-		return response, explain(putObject, s.Bucket, key, err)
+		return response, newError(putObject, s.options.Bucket, key, err)
 	}
 	if response.Header.Get("x-cos-version-id") != "" && !s.records.versioned.Swap(true) {
-		s.Warn("the record bucket has versioning: two instances can now overwrite each other's records, " +
+		s.options.Warn("the record bucket has versioning: two instances can now overwrite each other's records, " +
 			"and every callback costs more requests; use a bucket that never had versioning")
 	}
 	return response, nil
@@ -220,8 +222,8 @@ func (s *Store) look(ctx context.Context, key string, ours []byte) (standing, er
 		defer response.Body.Close()
 		if response.ContentLength < 0 || response.ContentLength > large {
 			select {
-			case s.pool.large <- struct{}{}:
-				defer func() { <-s.pool.large }()
+			case s.pool.largeReads <- struct{}{}:
+				defer func() { <-s.pool.largeReads }()
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -232,14 +234,14 @@ func (s *Store) look(ctx context.Context, key string, ours []byte) (standing, er
 		if _, err := body.ReadFrom(io.LimitReader(response.Body, int64(most))); err != nil {
 			return nil, err
 		}
-		stored, err = judge(body.Bytes(), ours, fromCOS(response))
+		stored, err = judge(body.Bytes(), ours, cosclient.IsFromCOS(response.Header))
 		return response, err
 	})
 	if e, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.StatusCode == http.StatusNotFound && e.Code == "NoSuchKey" {
 		return absent, nil
 	}
 	if err != nil {
-		return absent, explain(getObject, s.Bucket, key, err)
+		return absent, newError(getObject, s.options.Bucket, key, err)
 	}
 	return stored, nil
 }
@@ -255,7 +257,7 @@ func judge(stored, ours []byte, fromCOS bool) (standing, error) {
 	}
 	if !fromCOS {
 		if _, err := model.ParseRecord(stored); err != nil {
-			return absent, errUnreadable
+			return absent, cosclient.ErrNotFromService
 		}
 	}
 	return older, nil

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -156,10 +157,10 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 		o := options()
 		o.Prefix = prefix
 		s := w.open(t, o)
-		if _, _, err := s.PutRecord(t.Context(), first()); !errors.Is(err, store.ErrMisconfigured) {
+		if _, _, err := s.PutRecord(t.Context(), first()); !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("PutRecord with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
-		if _, err := s.KeepRejected(t.Context(), page); !errors.Is(err, store.ErrMisconfigured) {
+		if _, err := s.KeepRejected(t.Context(), page); !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("KeepRejected with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
 		w.wantSteps(t)
@@ -174,11 +175,11 @@ func TestRecordOnTheWire(t *testing.T) {
 	if err := server.PutObject(records, jobKey, coslocal.Object{Body: encode(t, first())}); err != nil {
 		t.Fatal(err)
 	}
-	transport := store.NewTransport()
+	transport := cosclient.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
 	o := options()
 	o.Endpoint = server.Endpoint
-	o.Credentials = store.Credentials{SecretID: credential.SecretID, SecretKey: credential.SecretKey, SessionToken: credential.SessionToken}
+	o.Credentials = cosclient.Credentials{SecretID: credential.SecretID, SecretKey: credential.SecretKey, SessionToken: credential.SessionToken}
 	s, err := store.NewPool(transport).Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -418,8 +419,8 @@ func TestVersionedBucketIsRemembered(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := w.pool.Clients(); n > store.MostClients+1 {
-		t.Errorf("the pool has %d clients; want about %d at most", n, store.MostClients)
+	if n := w.pool.Clients(); n > store.MaxClients+1 {
+		t.Errorf("the pool has %d clients; want about %d at most", n, store.MaxClients)
 	}
 	w.ResetRequests()
 	if _, _, err := w.open(t, options()).PutRecord(t.Context(), first()); err != nil {
@@ -638,7 +639,7 @@ func TestConflictThatStays(t *testing.T) {
 			isPut := func(r coslocal.Request) bool { return r.Action() == "PutObject" }
 			w.Inject(coslocal.Fault{Match: isPut, Status: http.StatusConflict, Code: "PathConflict"})
 			w.before(putNew, 5, cancel)
-			if err := do(ctx, w.open(t, options())); !errors.Is(err, store.ErrUnavailable) {
+			if err := do(ctx, w.open(t, options())); !errors.Is(err, cosclient.ErrUnavailable) {
 				t.Errorf("err = %v; want ErrUnavailable", err)
 			}
 		})

@@ -11,7 +11,10 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 )
 
 // TagOutcome says what became of an output's tag.
@@ -44,8 +47,8 @@ const (
 // not known: an object that was overwritten since is not tagged.
 //
 // Every tag that stood when the set was read stays. The error is nil unless trying
-// again later may help, or a setting must change; it wraps ErrUnavailable or
-// ErrMisconfigured, and the Tag says so too.
+// again later may help, or a setting must change; it wraps
+// [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured], and the Tag says so too.
 func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) (Tag, error) {
 	tag := Tag{Bucket: o.Bucket, Object: o.Key}
 	c, err := s.mayTag(o)
@@ -57,7 +60,7 @@ func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) 
 	go func() {
 		var t tagSet
 		defer func() { read <- t }()
-		defer Recover(&t.err)
+		defer parallel.Recover(&t.err)
 		t = s.readTags(ctx, c, o.Key)
 	}()
 	skip, err := s.unfit(ctx, c, o, ended)
@@ -98,27 +101,27 @@ func (t Tag) as(outcome TagOutcome, reason error) Tag {
 // mayTag checks an output before any request is made about it: all of it is a
 // stranger's text.
 func (s *Store) mayTag(o model.Output) (*bucketClient, error) {
-	if err := CheckBucket(o.Bucket); err != nil {
+	if err := cosname.CheckBucket(o.Bucket); err != nil {
 		return nil, err
 	}
-	allowed := slices.Contains(s.TagBuckets, o.Bucket)
-	if len(s.TagBuckets) == 0 {
-		allowed = s.AppID != "" && strings.HasSuffix(o.Bucket, "-"+s.AppID)
+	allowed := slices.Contains(s.options.TagBuckets, o.Bucket)
+	if len(s.options.TagBuckets) == 0 {
+		allowed = s.options.AppID != "" && strings.HasSuffix(o.Bucket, "-"+s.options.AppID)
 	}
 	if !allowed {
 		return nil, fmt.Errorf("bucket %s is not one of TAG_BUCKETS", o.Bucket)
 	}
-	if err := CheckKey(o.Key); err != nil {
+	if err := cosname.CheckKey(o.Key); err != nil {
 		return nil, err
 	}
-	return s.pool.client(s.Endpoint, o.Bucket, o.Region)
+	return s.pool.client(s.options.Endpoint, o.Bucket, o.Region)
 }
 
 // unfit gives the reason why an object is not the one the job wrote, or nil. An ETag
 // that is not the MD5 alone proves nothing: those of multipart and encrypted objects
 // are others.
 func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ended time.Time) (reason, err error) {
-	response, err := retry(ctx, s, func() (*cos.Response, error) { return s.head(ctx, c, o.Key) })
+	response, err := cosclient.Retry(ctx, s.session, func() (*cos.Response, error) { return s.head(ctx, c, o.Key) })
 	if err != nil || ended.IsZero() || strings.EqualFold(strings.Trim(response.Header.Get("ETag"), `"`), o.MD5) {
 		return nil, err
 	}
@@ -131,16 +134,10 @@ func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ende
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
-	if err = ownWord(response, err); err != nil {
-		return nil, explain(headObject, c.bucket, key, err)
+	if err = cosclient.RequireCOS(response, err); err != nil {
+		return nil, newError(headObject, c.bucket, key, err)
 	}
 	return response, nil
-}
-
-// isMissing tells the answer for an object that is not there, or its bucket.
-func isMissing(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	return ok && e.absent
 }
 
 // tagSet is a tag set that was read, or the error.
@@ -153,11 +150,11 @@ type tagSet struct {
 // then given up for good: it must never be taken for an empty one.
 func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSet {
 	garbled := 0
-	tags, err := retry(ctx, s, func() ([]cos.ObjectTaggingTag, error) {
+	tags, err := cosclient.Retry(ctx, s.session, func() ([]cos.ObjectTaggingTag, error) {
 		tags, err := s.tags(ctx, c, key)
-		if e, ok := errors.AsType[*Error](err); ok && errors.Is(err, errUnreadable) {
+		if e, ok := errors.AsType[*cosclient.Error](err); ok && errors.Is(err, cosclient.ErrNotFromService) {
 			if garbled++; garbled == mostGarbled {
-				e.misconfigured("what answers for COS gives no tag set: check COS_ENDPOINT")
+				e.Kind, e.Remedy = cosclient.ErrMisconfigured, "what answers for COS gives no tag set: check COS_ENDPOINT"
 			}
 		}
 		return tags, err
@@ -175,7 +172,7 @@ func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.Ob
 		return nil, nil
 	}
 	if err != nil {
-		return nil, explain(getTags, c.bucket, key, err)
+		return nil, newError(getTags, c.bucket, key, err)
 	}
 	return result.TagSet, nil
 }
@@ -184,7 +181,7 @@ func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.Ob
 // reads the set again: another may have written it in between.
 func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set tagSet) (TagOutcome, error) {
 	fresh, wrote := true, false
-	return retry(ctx, s, func() (TagOutcome, error) {
+	return cosclient.Retry(ctx, s.session, func() (TagOutcome, error) {
 		if !fresh {
 			set = s.readTags(ctx, c, o.Key)
 		}
@@ -192,7 +189,7 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 		if set.err != nil {
 			return "", set.err
 		}
-		merged, changed := withTag(set.tags, cos.ObjectTaggingTag{Key: s.TagKey, Value: o.MD5})
+		merged, changed := withTag(set.tags, cos.ObjectTaggingTag{Key: s.options.TagKey, Value: o.MD5})
 		switch {
 		case !changed && wrote: // its answer was lost
 			return Tagged, nil
@@ -205,8 +202,8 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 		response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
 			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
 		})
-		if err = ownWord(response, err); err != nil {
-			return "", explain(putTags, c.bucket, o.Key, err)
+		if err = cosclient.RequireCOS(response, err); err != nil {
+			return "", newError(putTags, c.bucket, o.Key, err)
 		}
 		return Tagged, nil
 	})

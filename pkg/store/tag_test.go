@@ -13,8 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -131,7 +133,7 @@ func TestTagBehindPage404(t *testing.T) {
 		w := newWorld(t)
 		w.putOutput(t, theirs)
 		w.Inject(coslocal.Fault{Match: at(on), Status: 404, Body: page})
-		if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+		if tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended); tag.Outcome != store.Failed || !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("%s: TagOutput = %+v, %v; want failed, ErrMisconfigured", on, tag, err)
 		}
 		w.wantTags(t, theirs)
@@ -200,7 +202,7 @@ func TestTagsThatAreNoneForGood(t *testing.T) {
 	w.putOutput(t, theirs)
 	w.Inject(coslocal.Fault{Match: at(getTags), Body: []byte("{}")})
 	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
-	if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+	if tag.Outcome != store.Failed || !errors.Is(err, cosclient.ErrMisconfigured) {
 		t.Errorf("TagOutput = %+v, %v; want failed, ErrMisconfigured", tag, err)
 	}
 	if n := w.RequestCount(); n != 4 {
@@ -218,7 +220,7 @@ func TestTagsThatAreNoneAfterAFault(t *testing.T) {
 	var reads atomic.Int64
 	w.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return at(getTags)(r) && reads.Add(1) > 1 }, Body: []byte("{}")})
 	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
-	if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+	if tag.Outcome != store.Failed || !errors.Is(err, cosclient.ErrMisconfigured) {
 		t.Errorf("TagOutput = %+v, %v; want failed, ErrMisconfigured", tag, err)
 	}
 	w.wantTags(t, theirs)
@@ -298,7 +300,7 @@ func TestTagRefused(t *testing.T) {
 		w.putOutput(t, theirs)
 		w.Deny(at(on.step))
 		tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
-		if tag.Outcome != store.Failed || !errors.Is(err, store.ErrMisconfigured) {
+		if tag.Outcome != store.Failed || !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("%s: TagOutput = %+v, %v; want failed, ErrMisconfigured", on.step, tag, err)
 		}
 		if !strings.Contains(tag.Reason, "grant name/cos:"+on.action+" ") {
@@ -320,10 +322,10 @@ func TestTagPanic(t *testing.T) {
 		return false
 	}})
 	tag, err := w.open(t, options()).TagOutput(t.Context(), output(), ended)
-	if p, ok := errors.AsType[*store.PanicError](err); !ok || p.Value != "a bug" || len(p.Stack) == 0 {
+	if p, ok := errors.AsType[*parallel.PanicError](err); !ok || p.Value != "a bug" || len(p.Stack) == 0 {
 		t.Errorf("TagOutput = %+v, %v; want the panic", tag, err)
 	}
-	if errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrMisconfigured) || tag.Outcome != store.Failed {
+	if errors.Is(err, cosclient.ErrUnavailable) || errors.Is(err, cosclient.ErrMisconfigured) || tag.Outcome != store.Failed {
 		t.Errorf("TagOutput = %+v, %v; want failed, of no kind", tag, err)
 	}
 }

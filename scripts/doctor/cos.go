@@ -19,7 +19,8 @@ import (
 
 	"github.com/tencentyun/cos-go-sdk-v5"
 
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 // mostAnswer is how much of an answer is read.
@@ -35,13 +36,13 @@ type bucket struct {
 	name        string
 	base        *url.URL
 	client      *http.Client
-	credentials store.Credentials
+	credentials config.Credentials
 	now         func() time.Time
 }
 
 func (d *doctor) bucket(name, region string) (*bucket, error) {
 	c := d.settings.config
-	base, err := store.BucketURL(c.Endpoint, name, region)
+	base, err := cosname.BucketURL(c.Endpoint, name, region)
 	if err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
@@ -90,7 +91,7 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], world{
-		environ: os.Environ(), transport: store.NewTransport(), now: time.Now, pause: pause,
+		environ: os.Environ(), transport: cosclient.NewTransport(), now: time.Now, pause: pause,
 		out: os.Stdout, err: os.Stderr,
 	})
 	stop()
@@ -233,15 +234,15 @@ func parseTarget(s string) (target, error) {
 	var t target
 	s, t.prefix, _ = strings.Cut(s, "/")
 	t.bucket, t.region, _ = strings.Cut(s, "@")
-	if err := store.CheckBucket(t.bucket); err != nil {
+	if err := cosname.CheckBucket(t.bucket); err != nil {
 		return t, err
 	}
 	if t.region != "" {
-		if err := store.CheckRegion(t.region); err != nil {
+		if err := cosname.CheckRegion(t.region); err != nil {
 			return t, err
 		}
 	}
-	if err := store.CheckKey(t.prefix + "x"); err != nil {
+	if err := cosname.CheckKey(t.prefix + "x"); err != nil {
 		return t, err
 	}
 	return t, nil

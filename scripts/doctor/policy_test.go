@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -125,10 +126,10 @@ func TestPolicyIsEnoughAndNoMore(t *testing.T) {
 // storeEverything has a store write a record in every way, keep a rejected body, and tag.
 func (c *clinic) storeEverything() {
 	c.t.Helper()
-	transport := store.NewTransport()
+	transport := cosclient.NewTransport()
 	c.t.Cleanup(transport.CloseIdleConnections)
 	s, err := store.NewPool(transport).Open(store.Options{
-		Credentials: store.Credentials(credential), Endpoint: c.cos.Endpoint,
+		Credentials: cosclient.Credentials(credential), Endpoint: c.cos.Endpoint,
 		Bucket: recordBucket, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000",
 	})
 	if err != nil {

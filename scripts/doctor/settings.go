@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 var credentialVariables = []string{"TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"}
@@ -158,7 +158,7 @@ func (d *doctor) lookAt(v variable) finding {
 // endpointIsLocal tells an endpoint that a deployed function cannot use, or must not.
 func (d *doctor) endpointIsLocal() bool {
 	c := d.settings.config
-	u, err := store.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion)
+	u, err := cosname.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion)
 	return err == nil && (u.Scheme != "https" || isThisMachine(u.Hostname()))
 }
 
@@ -170,7 +170,7 @@ func (d *doctor) lookAtRegion(context.Context) finding {
 	if region == "" {
 		return fail("is not set: where the function runs, such as ap-guangzhou", "set it, best to the region of the record bucket")
 	}
-	if err := store.CheckRegion(region); err != nil {
+	if err := cosname.CheckRegion(region); err != nil {
 		return fail("is wrong: "+err.Error(), "set it right")
 	}
 	return well(region)

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
-	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 const (
@@ -70,7 +70,7 @@ func (c *clinic) run(args ...string) *clinic {
 	for name, value := range c.env {
 		environ = append(environ, name+"="+value)
 	}
-	transport := store.NewTransport()
+	transport := cosclient.NewTransport()
 	c.t.Cleanup(transport.CloseIdleConnections)
 	var out, err bytes.Buffer
 	c.status = run(c.ctx, args, world{

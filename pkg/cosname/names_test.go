@@ -1,10 +1,16 @@
-package store_test
+package cosname_test
 
 import (
 	"strings"
 	"testing"
 
-	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/pkg/cosname"
+)
+
+const (
+	records = "records-1250000000"
+	media   = "media-1250000000"
+	region  = "ap-guangzhou"
 )
 
 func TestCheckNames(t *testing.T) {
@@ -14,16 +20,16 @@ func TestCheckNames(t *testing.T) {
 		check      func(string) error
 		good, fail []string
 	}{
-		{"bucket", store.CheckBucket,
+		{"bucket", cosname.CheckBucket,
 			[]string{"a-1", "examplebucket-1250000000", "my-bucket-1-1250000000", "0a-1250000000", strings.Repeat("a", 50) + "-1250000000"},
 			[]string{"", "-", "a", "a-", "-1250000000", "A-1", "a.b-1", "a_b-1", "a-1250000000\n", "a-12500000000000", strings.Repeat("a", 51) + "-1250000000", "a-x1", "a/b-1", "á-1"}},
-		{"region", store.CheckRegion,
+		{"region", cosname.CheckRegion,
 			[]string{"ap-guangzhou", "ap-beijing-1", "na-siliconvalley", "eu-frankfurt", "accelerate", "ap-shanghai-fsi"},
 			[]string{"", "a", "-ap", "ap-", "1ap", "ap.guangzhou", "ap/guangzhou", "ap@guangzhou", "AP", "ap\n", strings.Repeat("a", 33)}},
-		{"key", store.CheckKey,
+		{"key", cosname.CheckKey,
 			[]string{"a", "a/b", "a b", "...", "a..b", "..a", ".a/b.", "中文/键", strings.Repeat("k", 850), "%2e%2e", "a?b#c"},
 			[]string{"", ".", "..", "/", "/a", "a/", "a//b", "a/./b", "a/../b", "./a", "a/..", `\a`, "\x00", "a\tb", "a\x7f", "a\u009f", "\xff", "a\xc3", strings.Repeat("k", 851)}},
-		{"tag_key", store.CheckTagKey,
+		{"tag_key", cosname.CheckTagKey,
 			[]string{"md5", "MD5", "a b", "+-_=/.:@", "校验和", strings.Repeat("k", 127), strings.Repeat("键", 127)},
 			[]string{"", "a,b", "a&b", "a<b", "é", "a\n", "\xff", strings.Repeat("k", 128)}},
 	}
@@ -55,7 +61,7 @@ func TestBucketURL(t *testing.T) {
 		name, endpoint, bucket, region string
 		want                           string // "": an error
 	}{
-		{"default", store.DefaultEndpoint, records, region, "https://records-1250000000.cos.ap-guangzhou.myqcloud.com"},
+		{"default", cosname.COSEndpoint, records, region, "https://records-1250000000.cos.ap-guangzhou.myqcloud.com"},
 		{"internal", "https://{bucket}.cos-internal.{region}.tencentcos.cn", records, region, "https://records-1250000000.cos-internal.ap-guangzhou.tencentcos.cn"},
 		{"local", "http://{bucket}.cos.{region}.localhost:9000", records, region, "http://records-1250000000.cos.ap-guangzhou.localhost:9000"},
 		{"accelerated", "https://{bucket}.cos.accelerate.myqcloud.com", records, region, "https://records-1250000000.cos.accelerate.myqcloud.com"},
@@ -82,14 +88,14 @@ func TestBucketURL(t *testing.T) {
 		{"region_last_but_port", "https://{bucket}.cos.{region}:443/", records, region, ""},
 		{"control", "http://{bucket}.cos.{region}.localhost\n", records, region, ""},
 		{"empty", "", records, region, ""},
-		{"bad_bucket", store.DefaultEndpoint, "evil.example/x-1", region, ""},
-		{"bad_region", store.DefaultEndpoint, records, "evil.example/", ""},
-		{"template_in_bucket", store.DefaultEndpoint, "{region}-1", region, ""},
+		{"bad_bucket", cosname.COSEndpoint, "evil.example/x-1", region, ""},
+		{"bad_region", cosname.COSEndpoint, records, "evil.example/", ""},
+		{"template_in_bucket", cosname.COSEndpoint, "{region}-1", region, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			u, err := store.BucketURL(test.endpoint, test.bucket, test.region)
+			u, err := cosname.BucketURL(test.endpoint, test.bucket, test.region)
 			if test.want == "" {
 				if err == nil {
 					t.Fatalf("BucketURL = %v; want an error", u)
@@ -103,5 +109,26 @@ func TestBucketURL(t *testing.T) {
 				t.Errorf("BucketURL = %v, %v; want %s", u, err, test.want)
 			}
 		})
+	}
+}
+
+func TestAppID(t *testing.T) {
+	t.Parallel()
+	for bucket, want := range map[string]string{records: "1250000000", "my-bucket-1-125": "125", "125": "125", "": ""} {
+		if got := cosname.AppID(bucket); got != want {
+			t.Errorf("AppID(%q) = %q; want %q", bucket, got, want)
+		}
+	}
+}
+
+func TestIsLoopbackName(t *testing.T) {
+	t.Parallel()
+	for host, want := range map[string]bool{
+		"b-1.cos.ap-guangzhou.localhost": true, "b-1.cos.LOCALHOST": true,
+		"localhost": false, "notlocalhost": false, "b-1.localhost.evil.example": false, "127.0.0.1": false, "": false,
+	} {
+		if got := cosname.IsLoopbackName(host); got != want {
+			t.Errorf("IsLoopbackName(%q) = %v; want %v", host, got, want)
+		}
 	}
 }
