@@ -11,108 +11,130 @@ import (
 // xmlHeader begins every XML body, in COS's own spelling.
 const xmlHeader = "<?xml version='1.0' encoding='utf-8' ?>\n"
 
-// answer is a whole response, built before a byte of it is sent, so that a fault can replace or lose it.
-type answer struct {
-	status int
-	header http.Header
-	body   []byte
+// Answer is a whole response. It is complete before a byte of it is sent, so that a
+// [Fault] can replace or lose it.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
 }
 
-func newAnswer(status int) *answer {
-	return &answer{status: status, header: make(http.Header, 12)}
+// newAnswer returns an answer without a body.
+func newAnswer(status int) *Answer {
+	return &Answer{Status: status, Header: make(http.Header, 12)}
 }
 
-// xmlAnswer is 200 with v as the body.
-func xmlAnswer(v any) (*answer, error) {
+// XMLAnswer returns an answer of status 200 with the given XML element as its body.
+func XMLAnswer(element []byte) *Answer {
+	a := newAnswer(http.StatusOK)
+	a.Header.Set("Content-Type", "application/xml")
+	a.Body = append([]byte(xmlHeader), element...)
+	return a
+}
+
+// xmlAnswer is [XMLAnswer] of v encoded.
+func xmlAnswer(v any) (*Answer, error) {
 	body, err := xml.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	a := newAnswer(http.StatusOK)
-	a.header.Set("Content-Type", "application/xml")
-	a.body = append([]byte(xmlHeader), body...)
-	return a, nil
+	return XMLAnswer(body), nil
 }
 
-func (a *answer) write(w http.ResponseWriter, method string) {
+// write sends the answer to a request of the given method.
+func (a *Answer) write(w http.ResponseWriter, method string) {
 	a.writeHeader(w)
 	if method != http.MethodHead {
-		_, _ = w.Write(a.body) // a client that went away is its own business
+		_, _ = w.Write(a.Body) // it fails where the client is gone, who wants no answer then
 	}
 }
 
-func (a *answer) writeHeader(w http.ResponseWriter) {
+// writeHeader sends status and header, and sets Content-Length where it is missing.
+func (a *Answer) writeHeader(w http.ResponseWriter) {
 	header := w.Header()
-	for name, values := range a.header {
+	for name, values := range a.Header {
 		header[name] = values
 	}
-	bodiless := a.status == http.StatusNoContent || a.status == http.StatusNotModified
+	bodiless := a.Status == http.StatusNoContent || a.Status == http.StatusNotModified
 	if header["Content-Length"] == nil && !bodiless {
-		header["Content-Length"] = []string{strconv.Itoa(len(a.body))}
+		header["Content-Length"] = []string{strconv.Itoa(len(a.Body))}
 	}
-	w.WriteHeader(a.status)
+	w.WriteHeader(a.Status)
 }
 
-// cosError is an error in COS's terms: https://cloud.tencent.com/document/product/436/7730.
-type cosError struct {
-	status  int
-	code    string
-	message string
+// Error is an error as COS answers it, with a status and a code of
+// https://cloud.tencent.com/document/product/436/7730. CI answers errors in the same form.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
 }
 
-func (e *cosError) Error() string { return e.code + ": " + e.message }
+// Error implements the error interface.
+func (e *Error) Error() string { return e.Code + ": " + e.Message }
 
 // Errors that are answered from more than one place.
 var (
-	errAccessDenied   = &cosError{http.StatusForbidden, "AccessDenied", "Access Denied."}
-	errNoSuchKey      = &cosError{http.StatusNotFound, "NoSuchKey", "The specified key does not exist."}
-	errNotImplemented = &cosError{http.StatusNotImplemented, "NotImplemented",
+	errAccessDenied   = &Error{http.StatusForbidden, "AccessDenied", "Access Denied."}
+	errNoSuchKey      = &Error{http.StatusNotFound, "NoSuchKey", "The specified key does not exist."}
+	errNotImplemented = &Error{http.StatusNotImplemented, "NotImplemented",
 		"A header or operation you provided is not implemented here."}
-	errMalformedXML = &cosError{http.StatusBadRequest, "MalformedXML",
+	errMalformedXML = &Error{http.StatusBadRequest, "MalformedXML",
 		"The XML you provided was not well-formed or did not validate against our published schema."}
 )
 
-func invalidArgument(message string) *cosError {
-	return &cosError{http.StatusBadRequest, "InvalidArgument", message}
-}
-
-func invalidTag(message string) *cosError {
-	return &cosError{http.StatusBadRequest, "InvalidTag", message}
-}
-
-// asCOSError puts err in COS's terms. One that is none of COS's is an error of this server, its disk for example.
-func asCOSError(err error) *cosError {
-	var e *cosError
-	if !errors.As(err, &e) {
-		e = &cosError{http.StatusInternalServerError, "InternalError", err.Error()}
+// NoSuchBucket is the answer to a request for a bucket that does not exist; "" is what a
+// host names that is not {bucket}.{service}.{region}.{domain}.
+func NoSuchBucket(bucket string) *Error {
+	e := &Error{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist."}
+	if bucket == "" {
+		e.Message = "The host names no bucket: it must be {bucket}.cos.{region}.{domain}, or .ci. for CI."
 	}
 	return e
 }
 
-func (c *call) errorAnswer(err error) *answer {
-	e := asCOSError(err)
-	a := newAnswer(e.status)
-	a.header.Set("Content-Type", "application/xml")
-	if c.http.Method != http.MethodHead {
-		a.body = c.errorBody(e)
+// InvalidArgument is the answer to a parameter that is wrong.
+func InvalidArgument(message string) *Error {
+	return &Error{http.StatusBadRequest, "InvalidArgument", message}
+}
+
+// invalidTag is the answer to a tag that COS does not take.
+func invalidTag(message string) *Error {
+	return &Error{http.StatusBadRequest, "InvalidTag", message}
+}
+
+// asError returns err as COS would answer it. An error that is not COS's is one of this
+// server, such as a full disk.
+func asError(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
 	}
+	return &Error{http.StatusInternalServerError, "InternalError", err.Error()}
+}
+
+// errorAnswer returns the answer for err: https://cloud.tencent.com/document/product/436/7730.
+func (x *Exchange) errorAnswer(err error) *Answer {
+	e := asError(err)
+	a := newAnswer(e.Status)
+	a.Header.Set("Content-Type", "application/xml")
+	if x.HTTP.Method == http.MethodHead {
+		return a
+	}
+	var b bytes.Buffer
+	b.WriteString(xmlHeader + "<Error>\n")
+	writeElement(&b, "Code", e.Code)
+	writeElement(&b, "Message", e.Message)
+	writeElement(&b, "Resource", x.Request.Host+"/"+x.Request.Key)
+	writeElement(&b, "RequestId", x.ID)
+	writeElement(&b, "TraceId", x.ID)
+	b.WriteString("</Error>\n")
+	a.Body = b.Bytes()
 	return a
 }
 
-func (c *call) errorBody(e *cosError) []byte {
-	var b bytes.Buffer
-	b.WriteString(xmlHeader + "<Error>\n")
-	element(&b, "Code", e.code)
-	element(&b, "Message", e.message)
-	element(&b, "Resource", c.seen.Host+"/"+c.seen.Key)
-	element(&b, "RequestId", c.id)
-	element(&b, "TraceId", c.id)
-	b.WriteString("</Error>\n")
-	return b.Bytes()
-}
-
-func element(b *bytes.Buffer, name, text string) {
+// writeElement writes one XML element with a text.
+func writeElement(b *bytes.Buffer, name, text string) {
 	b.WriteString("\t<" + name + ">")
-	_ = xml.EscapeText(b, []byte(text)) // a bytes.Buffer takes everything
+	_ = xml.EscapeText(b, []byte(text)) // writing to a bytes.Buffer does not fail
 	b.WriteString("</" + name + ">\n")
 }

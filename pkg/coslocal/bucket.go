@@ -37,19 +37,16 @@ type bucketSettings struct {
 	Tags       []Tag  `json:"tags,omitempty"`
 }
 
+// findBucket returns a bucket, if it is there and in the region.
 func (s *Server) findBucket(name, region string) (*bucket, error) {
 	s.mu.RLock()
 	b := s.buckets[name]
 	s.mu.RUnlock()
-	missing := &cosError{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist."}
-	if name == "" {
-		missing.message = "The host names no bucket: it must be {bucket}.cos.{region}.{domain}."
-	}
 	if b == nil {
-		return nil, missing
+		return nil, NoSuchBucket(name)
 	}
 	if home := b.readSettings().Region; home != "" && home != region {
-		return nil, missing
+		return nil, NoSuchBucket(name)
 	}
 	return b, nil
 }
@@ -101,7 +98,7 @@ func (b *bucket) put(o *object, createOnly bool, now time.Time) (*object, error)
 	defer b.mu.Unlock()
 	old := b.objects[o.key]
 	if createOnly && old != nil && b.settings.Versioning == "" {
-		return nil, &cosError{http.StatusConflict, "FileAlreadyExists",
+		return nil, &Error{http.StatusConflict, "FileAlreadyExists",
 			"The object already exists and x-cos-forbid-overwrite is true."}
 	}
 	if o.version == "" {
@@ -186,9 +183,9 @@ func (b *bucket) keys() []string {
 	return b.sorted
 }
 
-func (c *call) headBucket() (*answer, error) {
+func (c *call) headBucket() (*Answer, error) {
 	a := newAnswer(http.StatusOK)
-	a.header.Set("X-Cos-Bucket-Region", cmp.Or(c.bucket.readSettings().Region, c.seen.Region))
+	a.Header.Set("X-Cos-Bucket-Region", cmp.Or(c.bucket.readSettings().Region, c.Request.Region))
 	return a, nil
 }
 
@@ -199,11 +196,11 @@ type versioningConfiguration struct {
 	Status  string   `xml:",omitempty"`
 }
 
-func (c *call) getBucketVersioning() (*answer, error) {
+func (c *call) getBucketVersioning() (*Answer, error) {
 	return xmlAnswer(versioningConfiguration{Status: c.bucket.readSettings().Versioning})
 }
 
-func (c *call) putBucketVersioning() (*answer, error) {
+func (c *call) putBucketVersioning() (*Answer, error) {
 	var v versioningConfiguration
 	if err := c.readXML(&v); err != nil {
 		return nil, err
@@ -238,7 +235,7 @@ type undeletedEntry struct {
 }
 
 // deleteMultipleObjects is POST ?delete: https://cloud.tencent.com/document/product/436/8289.
-func (c *call) deleteMultipleObjects() (*answer, error) {
+func (c *call) deleteMultipleObjects() (*Answer, error) {
 	var request struct {
 		XMLName xml.Name `xml:"Delete"`
 		Quiet   bool
@@ -254,8 +251,8 @@ func (c *call) deleteMultipleObjects() (*answer, error) {
 	for _, o := range request.Object {
 		marker, err := c.deleteOne(o.Key, o.VersionId)
 		if err != nil {
-			e := asCOSError(err)
-			result.Error = append(result.Error, undeletedEntry{o.Key, o.VersionId, e.code, e.message})
+			e := asError(err)
+			result.Error = append(result.Error, undeletedEntry{o.Key, o.VersionId, e.Code, e.Message})
 		} else if !request.Quiet {
 			result.Deleted = append(result.Deleted, deletedEntry{o.Key, marker != "", marker, o.VersionId})
 		}
@@ -265,7 +262,7 @@ func (c *call) deleteMultipleObjects() (*answer, error) {
 
 // deleteOne deletes one of several objects, if a DELETE of it alone would be allowed.
 func (c *call) deleteOne(key, version string) (marker string, err error) {
-	alone := *c.seen
+	alone := *c.Request
 	alone.Method, alone.Key, alone.Query, alone.ContentLength = http.MethodDelete, key, url.Values{}, 0
 	if version != "" {
 		alone.Query.Set("versionId", version)
@@ -273,5 +270,5 @@ func (c *call) deleteOne(key, version string) (marker string, err error) {
 	if c.server.denies(alone) {
 		return "", errAccessDenied
 	}
-	return c.bucket.remove(key, version, c.now)
+	return c.bucket.remove(key, version, c.Now)
 }

@@ -12,24 +12,29 @@ import (
 	"time"
 )
 
-// Fault is what goes wrong with the requests that it matches. With nothing but Match and Nth set it does nothing.
+// Fault is what goes wrong with the requests that it matches. A Fault that only has Match
+// and Nth does nothing.
 type Fault struct {
-	Match func(Request) bool // nil: every request
-	Nth   int                // the n-th matching request, from 1; 0: every one
+	Match func(Request) bool // nil matches every request
+	Nth   int                // only the n-th matching request, from 1; 0 means each of them
 	Delay time.Duration      // wait before the work or, with AfterWork, after it
-	// AfterWork does the work first: what goes wrong is an answer that is lost or wrong although COS did it.
+	// AfterWork does the work first: what goes wrong is then an answer that is lost or
+	// wrong although the work was done.
 	AfterWork bool
 	// Reset drops the connection without an answer.
 	Reset bool
-	// Status is answered instead, with the error code that goes with it or Code.
+	// Status is answered instead, with the error code that belongs to it, or with Code.
 	Status int
-	// Code is COS's error code, with Status or 500.
+	// Code is the error code, answered with Status or 500.
 	Code string
-	// Body is answered instead, with Status or 200, and without COS's own headers: a proxy's page, JSON, half an XML.
+	// Body is answered instead, with Status or 200, and without the server's own headers:
+	// a proxy's page, JSON, half an XML document.
 	Body []byte
-	// Header is set on whatever is answered, the real answer included; an empty list of values takes a header away.
+	// Header is set on whatever is answered, the real answer included. An empty list of
+	// values takes a header away.
 	Header http.Header
-	// Truncate sends the first half of the body and drops the connection; an answer without a body arrives whole.
+	// Truncate sends the first half of the body and drops the connection. An answer
+	// without a body arrives whole.
 	Truncate bool
 }
 
@@ -39,90 +44,92 @@ type fault struct {
 	matched atomic.Int64
 }
 
-// Inject makes requests go wrong until remove is called. Faults are tried in the order they were injected; the first that
-// fires decides, but every one counts what it matches.
-func (s *Server) Inject(f Fault) (remove func()) {
-	injected := &fault{Fault: f}
-	s.changeFaults(func(faults []*fault) []*fault { return append(faults, injected) })
+// Inject makes requests go wrong until remove is called. Faults are tried in the order in
+// which they were injected, and the first that applies decides, but every one of them
+// counts the requests that it matches.
+func (f *Frontend) Inject(what Fault) (remove func()) {
+	injected := &fault{Fault: what}
+	f.changeFaults(func(faults []*fault) []*fault { return append(faults, injected) })
 	return func() {
-		s.changeFaults(func(faults []*fault) []*fault {
+		f.changeFaults(func(faults []*fault) []*fault {
 			return slices.DeleteFunc(faults, func(other *fault) bool { return other == injected })
 		})
 	}
 }
 
 // ClearFaults removes every fault.
-func (s *Server) ClearFaults() {
-	s.changeFaults(func([]*fault) []*fault { return nil })
+func (f *Frontend) ClearFaults() {
+	f.changeFaults(func([]*fault) []*fault { return nil })
 }
 
-// changeFaults replaces the list, so that a request can go through it without a lock while Match calls what it likes.
-func (s *Server) changeFaults(change func([]*fault) []*fault) {
-	s.faultMu.Lock()
-	defer s.faultMu.Unlock()
+// changeFaults replaces the list, so that a request can go through it without a lock while
+// Match calls whatever it likes.
+func (f *Frontend) changeFaults(change func([]*fault) []*fault) {
+	f.faultMu.Lock()
+	defer f.faultMu.Unlock()
 	var faults []*fault
-	if old := s.faults.Load(); old != nil {
+	if old := f.faults.Load(); old != nil {
 		faults = slices.Clone(*old)
 	}
 	faults = change(faults)
-	s.faults.Store(&faults)
+	f.faults.Store(&faults)
 }
 
-// takeFault returns the fault that fires for r, or nil.
-func (s *Server) takeFault(r Request) *fault {
-	faults := s.faults.Load()
+// takeFault returns the fault that applies to r, or nil.
+func (f *Frontend) takeFault(r Request) *Fault {
+	faults := f.faults.Load()
 	if faults == nil {
 		return nil
 	}
-	var fires *fault
-	for _, f := range *faults {
-		if f.Match != nil && !f.Match(r) {
+	var applies *Fault
+	for _, candidate := range *faults {
+		if candidate.Match != nil && !candidate.Match(r) {
 			continue
 		}
-		if n := f.matched.Add(1); fires == nil && (f.Nth == 0 || int64(f.Nth) == n) {
-			fires = f
+		n := candidate.matched.Add(1)
+		if applies == nil && (candidate.Nth == 0 || int64(candidate.Nth) == n) {
+			applies = &candidate.Fault
 		}
 	}
-	return fires
+	return applies
 }
 
-func (s *Server) serveFault(w http.ResponseWriter, c *call, f *fault) {
-	var done *answer
-	if f.AfterWork {
-		done = s.work(c)
+// serveFault answers a request that a fault applies to.
+func (f *Frontend) serveFault(w http.ResponseWriter, x *Exchange, fault *Fault) {
+	var done *Answer
+	if fault.AfterWork {
+		done = f.work(x)
 	}
-	if f.Delay > 0 && !c.wait(f.Delay) || f.Reset {
-		drop(w)
+	if fault.Delay > 0 && !x.wait(fault.Delay) || fault.Reset {
+		dropConnection(w)
 		return
 	}
-	a, ours := f.answer(c), true
+	a, signed := fault.answer(x), fault.Body == nil
 	switch {
 	case a != nil:
-		ours = f.Body == nil
 	case done != nil:
 		a = done
 	default:
-		a = s.work(c)
+		a = f.work(x)
 	}
-	if ours {
-		a.header.Set("Server", "tencent-cos")
-		a.header.Set("X-Cos-Request-Id", c.id)
+	if signed {
+		f.sign(x, a)
 	}
-	f.setHeader(a)
-	if f.Truncate && len(a.body) > 0 && c.http.Method != http.MethodHead {
-		s.truncate(w, c, a)
+	fault.setHeader(a)
+	if fault.Truncate && len(a.Body) > 0 && x.HTTP.Method != http.MethodHead {
+		f.truncate(w, x, a)
 		return
 	}
-	s.send(w, c, a)
+	f.send(w, x, a)
 }
 
-// answer is what the fault answers instead; nil when it leaves the answer as it is.
-func (f *fault) answer(c *call) *answer {
+// answer returns what the fault answers instead, nil when it leaves the answer as it is.
+func (f *Fault) answer(x *Exchange) *Answer {
 	status := cmp.Or(f.Status, http.StatusOK)
 	switch {
 	case f.Body != nil:
 		a := newAnswer(status)
-		a.body = f.Body
+		a.Body = f.Body
 		return a
 	case f.Status == 0 && f.Code == "":
 		return nil
@@ -130,62 +137,62 @@ func (f *fault) answer(c *call) *answer {
 		return newAnswer(status)
 	}
 	status = cmp.Or(f.Status, http.StatusInternalServerError)
-	code := cmp.Or(f.Code, defaultCode(status))
-	return c.errorAnswer(&cosError{status, code, "This error was injected."})
+	return x.errorAnswer(&Error{status, cmp.Or(f.Code, defaultCode(status)), "This error was injected."})
 }
 
-// defaultCode is the commonest code of a status: https://cloud.tencent.com/document/product/436/7730.
+// commonCodes are the commonest error codes of a status:
+// https://cloud.tencent.com/document/product/436/7730.
+var commonCodes = map[int]string{
+	http.StatusForbidden:          "AccessDenied",
+	http.StatusNotFound:           "NoSuchKey",
+	http.StatusConflict:           "FileAlreadyExists",
+	http.StatusNotImplemented:     "NotImplemented",
+	http.StatusServiceUnavailable: "ServiceUnavailable",
+}
+
+// defaultCode returns the error code of a status that a fault names no code for.
 func defaultCode(status int) string {
-	switch status {
-	case http.StatusForbidden:
-		return "AccessDenied"
-	case http.StatusNotFound:
-		return "NoSuchKey"
-	case http.StatusConflict:
-		return "FileAlreadyExists"
-	case http.StatusNotImplemented:
-		return "NotImplemented"
-	case http.StatusServiceUnavailable:
-		return "ServiceUnavailable"
-	}
 	if status < 500 {
-		return "BadRequest"
+		return cmp.Or(commonCodes[status], "BadRequest")
 	}
-	return "InternalError"
+	return cmp.Or(commonCodes[status], "InternalError")
 }
 
-func (f *fault) setHeader(a *answer) {
+// setHeader sets the headers of the fault, and takes away those without a value.
+func (f *Fault) setHeader(a *Answer) {
 	for name, values := range f.Header {
 		if len(values) == 0 {
-			a.header.Del(name)
+			a.Header.Del(name)
 		} else {
-			a.header[http.CanonicalHeaderKey(name)] = values
+			a.Header[http.CanonicalHeaderKey(name)] = values
 		}
 	}
 }
 
-// wait returns false when the client gave up. The body is read first: before that, net/http does not notice.
-func (c *call) wait(d time.Duration) bool {
-	if c.http.Body != nil {
-		body, err := io.ReadAll(c.http.Body)
+// wait returns false when the client gives up before d has passed. It reads the body
+// first: net/http does not notice before that.
+func (x *Exchange) wait(d time.Duration) bool {
+	if x.HTTP.Body != nil {
+		body, err := io.ReadAll(x.HTTP.Body)
 		if err != nil {
 			return false
 		}
-		c.http = c.http.WithContext(c.http.Context()) // a copy: the request is the caller's
-		c.http.Body = io.NopCloser(bytes.NewReader(body))
+		x.HTTP = x.HTTP.WithContext(x.HTTP.Context()) // a copy: the request is the caller's
+		x.HTTP.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-c.http.Context().Done():
+	case <-x.HTTP.Context().Done():
 		return false
 	}
 }
 
-// drop ends the connection without an answer, with a TCP reset where there is TCP. It may not return.
-func drop(w http.ResponseWriter) {
+// dropConnection ends the connection without an answer, with a TCP reset where there is
+// TCP. It may not return.
+func dropConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -196,11 +203,11 @@ func drop(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// truncate promises the whole body, sends half of it and drops the connection.
-func (s *Server) truncate(w http.ResponseWriter, c *call, a *answer) {
-	a.header.Set("Content-Length", strconv.Itoa(len(a.body)))
-	a.body = a.body[:len(a.body)/2]
-	s.send(w, c, a)
+// truncate announces the whole body, sends half of it and drops the connection.
+func (f *Frontend) truncate(w http.ResponseWriter, x *Exchange, a *Answer) {
+	a.Header.Set("Content-Length", strconv.Itoa(len(a.Body)))
+	a.Body = a.Body[:len(a.Body)/2]
+	f.send(w, x, a)
 	_ = http.NewResponseController(w).Flush()
 	panic(http.ErrAbortHandler)
 }

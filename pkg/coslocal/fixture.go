@@ -93,7 +93,7 @@ func (s *Server) PutObject(bucket, key string, o Object) error {
 	if err != nil {
 		return fmt.Errorf("put object %s: %w", key, err)
 	}
-	now := s.clock()
+	now := s.Now()
 	stored := newObject(key, slices.Clone(o.Body), now)
 	stored.header = header
 	stored.tags = slices.Clone(o.Tags)
@@ -134,7 +134,7 @@ func (s *Server) DeleteObject(bucket, key string) error {
 	if err != nil {
 		return fmt.Errorf("delete object %s: %w", key, err)
 	}
-	_, err = b.remove(key, "", s.clock())
+	_, err = b.remove(key, "", s.Now())
 	return err
 }
 

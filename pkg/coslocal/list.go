@@ -34,10 +34,10 @@ type listEntry struct {
 	StorageClass string
 }
 
-func (c *call) listObjects() (*answer, error) {
-	q := c.seen.Query
+func (c *call) listObjects() (*Answer, error) {
+	q := c.Request.Query
 	result := listResult{
-		Name:         c.seen.Bucket,
+		Name:         c.Request.Bucket,
 		EncodingType: q.Get("encoding-type"),
 		Prefix:       q.Get("prefix"),
 		Marker:       q.Get("marker"),
@@ -45,12 +45,12 @@ func (c *call) listObjects() (*answer, error) {
 		MaxKeys:      1000,
 	}
 	if result.EncodingType != "" && result.EncodingType != "url" {
-		return nil, invalidArgument("encoding-type must be url.")
+		return nil, InvalidArgument("encoding-type must be url.")
 	}
 	if text := q.Get("max-keys"); text != "" {
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			return nil, invalidArgument("max-keys must be a number from 0 to 1000.")
+			return nil, InvalidArgument("max-keys must be a number from 0 to 1000.")
 		}
 		result.MaxKeys = min(n, 1000)
 	}

@@ -49,14 +49,14 @@ func newObject(key string, body []byte, now time.Time) *object {
 func checkKey(key string) error {
 	switch {
 	case len(key) > 850:
-		return &cosError{http.StatusBadRequest, "KeyTooLong", "Your key is too long."}
+		return &Error{http.StatusBadRequest, "KeyTooLong", "Your key is too long."}
 	case !utf8.ValidString(key):
-		return &cosError{http.StatusBadRequest, "InvalidURI", "The key is not UTF-8."}
+		return &Error{http.StatusBadRequest, "InvalidURI", "The key is not UTF-8."}
 	case key == "", key[0] == '/', key[0] == '\\', strings.ContainsAny(key, "\x18\x19\x1a\x1b"):
-		return &cosError{http.StatusBadRequest, "InvalidObjectName",
+		return &Error{http.StatusBadRequest, "InvalidObjectName",
 			"The key is empty, starts with a slash or backslash, or has a control character in it."}
 	case strings.Contains(key, ".") && hasDotSegment(key):
-		return &cosError{http.StatusBadRequest, "InvalidURI", `The key has "." or ".." as a path segment.`}
+		return &Error{http.StatusBadRequest, "InvalidURI", `The key has "." or ".." as a path segment.`}
 	}
 	return nil
 }
@@ -98,14 +98,14 @@ func storedHeader(sent http.Header) http.Header {
 func checkHeader(stored http.Header) error {
 	for name, values := range stored {
 		if !utf8.ValidString(name + strings.Join(values, "")) {
-			return invalidArgument("The metadata is not UTF-8.")
+			return InvalidArgument("The metadata is not UTF-8.")
 		}
 	}
 	return nil
 }
 
-func (c *call) putObject() (*answer, error) {
-	header := c.http.Header
+func (c *call) putObject() (*Answer, error) {
+	header := c.HTTP.Header
 	if header.Get("X-Cos-Copy-Source") != "" {
 		return nil, errNotImplemented
 	}
@@ -113,7 +113,7 @@ func (c *call) putObject() (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := newObject(c.seen.Key, body, c.now)
+	o := newObject(c.Request.Key, body, c.Now)
 	o.header = storedHeader(header)
 	if err := checkHeader(o.header); err != nil {
 		return nil, err
@@ -122,62 +122,62 @@ func (c *call) putObject() (*answer, error) {
 		return nil, err
 	}
 	createOnly := strings.EqualFold(header.Get("X-Cos-Forbid-Overwrite"), "true")
-	if o, err = c.bucket.put(o, createOnly, c.now); err != nil {
+	if o, err = c.bucket.put(o, createOnly, c.Now); err != nil {
 		return nil, err
 	}
 	a := newAnswer(http.StatusOK)
 	o.describe(a)
 	if o.version == nullVersion { // not told by a PUT: https://www.tencentcloud.com/document/product/436/7749
-		a.header.Del("X-Cos-Version-Id")
+		a.Header.Del("X-Cos-Version-Id")
 	}
 	return a, nil
 }
 
 // describe sets what COS tells of an object in every answer about it.
-func (o *object) describe(a *answer) {
-	a.header["Etag"] = []string{o.etag}
-	a.header["X-Cos-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.crc, 10)}
+func (o *object) describe(a *Answer) {
+	a.Header["Etag"] = []string{o.etag}
+	a.Header["X-Cos-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.crc, 10)}
 	o.describeVersion(a)
 }
 
-func (o *object) describeVersion(a *answer) {
+func (o *object) describeVersion(a *Answer) {
 	if o.version != "" {
-		a.header["X-Cos-Version-Id"] = []string{o.version}
+		a.Header["X-Cos-Version-Id"] = []string{o.version}
 	}
 }
 
 // getObject answers GET and HEAD.
-func (c *call) getObject() (*answer, error) {
+func (c *call) getObject() (*Answer, error) {
 	o, body, err := c.readObject()
 	if err != nil {
 		return nil, err
 	}
 	switch c.evaluateConditions(o) {
 	case http.StatusPreconditionFailed:
-		return nil, &cosError{http.StatusPreconditionFailed, "PreconditionFailed",
+		return nil, &Error{http.StatusPreconditionFailed, "PreconditionFailed",
 			"At least one of the preconditions you specified did not hold."}
 	case http.StatusNotModified:
 		return o.notModified(), nil
 	}
 	a := newAnswer(http.StatusOK)
 	for name, values := range o.header {
-		a.header[name] = values
+		a.Header[name] = values
 	}
 	o.describe(a)
-	a.header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
-	a.header["Accept-Ranges"] = []string{"bytes"}
+	a.Header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
+	a.Header["Accept-Ranges"] = []string{"bytes"}
 	if len(o.tags) > 0 {
-		a.header.Set("X-Cos-Tagging-Count", strconv.Itoa(len(o.tags)))
+		a.Header.Set("X-Cos-Tagging-Count", strconv.Itoa(len(o.tags)))
 	}
 	c.overrideHeaders(a)
-	if c.http.Method == http.MethodHead {
-		a.header["Content-Length"] = []string{strconv.FormatInt(o.size, 10)}
+	if c.HTTP.Method == http.MethodHead {
+		a.Header["Content-Length"] = []string{strconv.FormatInt(o.size, 10)}
 		return a, nil
 	}
-	a.body = body
-	if err := a.cut(c.http.Header.Get("Range")); err != nil {
+	a.Body = body
+	if err := a.cut(c.HTTP.Header.Get("Range")); err != nil {
 		refused := c.errorAnswer(err)
-		refused.header["Content-Range"] = []string{fmt.Sprintf("bytes */%d", o.size)}
+		refused.Header["Content-Range"] = []string{fmt.Sprintf("bytes */%d", o.size)}
 		return refused, nil
 	}
 	return a, nil
@@ -185,11 +185,11 @@ func (c *call) getObject() (*answer, error) {
 
 // readObject finds the object that the request names; its body only for a GET.
 func (c *call) readObject() (*object, []byte, error) {
-	if c.http.Method == http.MethodHead {
+	if c.HTTP.Method == http.MethodHead {
 		o, err := c.findObject()
 		return o, nil, err
 	}
-	o, body, err := c.bucket.read(c.seen.Key)
+	o, body, err := c.bucket.read(c.Request.Key)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -198,7 +198,7 @@ func (c *call) readObject() (*object, []byte, error) {
 
 // findObject finds the object that the request names.
 func (c *call) findObject() (*object, error) {
-	o, ok := c.bucket.get(c.seen.Key)
+	o, ok := c.bucket.get(c.Request.Key)
 	if !ok {
 		return nil, errNoSuchKey
 	}
@@ -207,7 +207,7 @@ func (c *call) findObject() (*object, error) {
 
 // versionID is "" for "versionId=" too: coscli sends that. The Go SDK's Delete spells it with a capital V.
 func (c *call) versionID() string {
-	return cmp.Or(c.seen.Query.Get("versionId"), c.seen.Query.Get("VersionId"))
+	return cmp.Or(c.Request.Query.Get("versionId"), c.Request.Query.Get("VersionId"))
 }
 
 // checkVersion accepts the newest version by its id.
@@ -215,7 +215,7 @@ func (c *call) checkVersion(o *object) error {
 	if o.isVersion(c.versionID()) {
 		return nil
 	}
-	return &cosError{http.StatusNotFound, "NoSuchVersion",
+	return &Error{http.StatusNotFound, "NoSuchVersion",
 		"The specified version does not exist; only the newest is kept here."}
 }
 
@@ -224,7 +224,7 @@ func (o *object) isVersion(id string) bool { return id == "" || id == cmp.Or(o.v
 
 // evaluateConditions evaluates If-* as RFC 9110, 13.2.2 orders them: 412, 304 or 200.
 func (c *call) evaluateConditions(o *object) int {
-	h := c.http.Header
+	h := c.HTTP.Header
 	if match := h.Get("If-Match"); match != "" {
 		if !matchesETag(match, o.etag) {
 			return http.StatusPreconditionFailed
@@ -254,40 +254,40 @@ func matchesETag(list, etag string) bool {
 }
 
 // notModified is 304 with what a cache needs.
-func (o *object) notModified() *answer {
+func (o *object) notModified() *Answer {
 	a := newAnswer(http.StatusNotModified)
 	o.describe(a)
-	a.header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
+	a.Header["Last-Modified"] = []string{o.modified.Format(http.TimeFormat)}
 	return a
 }
 
 // overrideHeaders applies response-content-type and its like: https://cloud.tencent.com/document/product/436/7753.
-func (c *call) overrideHeaders(a *answer) {
-	for parameter, values := range c.seen.Query {
+func (c *call) overrideHeaders(a *Answer) {
+	for parameter, values := range c.Request.Query {
 		name, ok := strings.CutPrefix(parameter, "response-")
 		if name = http.CanonicalHeaderKey(name); ok && isStoredHeader(name) {
-			a.header[name] = values[:1]
+			a.Header[name] = values[:1]
 		}
 	}
 }
 
 // cut reduces the body to a range. Several ranges at once are answered with the whole body, as RFC 9110 permits.
-func (a *answer) cut(header string) error {
+func (a *Answer) cut(header string) error {
 	span, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(span, ",") {
 		return nil
 	}
-	size := int64(len(a.body))
+	size := int64(len(a.Body))
 	first, last, ok := parseRange(span, size)
 	if !ok {
 		return nil
 	}
 	if first >= size {
-		return &cosError{http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable."}
+		return &Error{http.StatusRequestedRangeNotSatisfiable, "InvalidRange", "The requested range is not satisfiable."}
 	}
-	a.status = http.StatusPartialContent
-	a.header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
-	a.body = a.body[first : last+1]
+	a.Status = http.StatusPartialContent
+	a.Header.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, last, size))
+	a.Body = a.Body[first : last+1]
 	return nil
 }
 
@@ -321,15 +321,15 @@ func parsePosition(digits string) (int64, bool) {
 
 // deleteObject answers 204 whether or not the object was there. Without a versionId, a versioned bucket keeps a delete
 // marker: https://cloud.tencent.com/document/product/436/7743.
-func (c *call) deleteObject() (*answer, error) {
+func (c *call) deleteObject() (*Answer, error) {
 	id := c.versionID()
-	marker, err := c.bucket.remove(c.seen.Key, id, c.now)
+	marker, err := c.bucket.remove(c.Request.Key, id, c.Now)
 	a := newAnswer(http.StatusNoContent)
 	if marker != "" {
-		a.header.Set("X-Cos-Delete-Marker", "true")
+		a.Header.Set("X-Cos-Delete-Marker", "true")
 	}
 	if id = cmp.Or(id, marker); id != "" {
-		a.header.Set("X-Cos-Version-Id", id)
+		a.Header.Set("X-Cos-Version-Id", id)
 	}
 	return a, err
 }

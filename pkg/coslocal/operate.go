@@ -18,8 +18,8 @@ const (
 )
 
 // operate performs an authenticated request.
-func (c *call) operate() (*answer, error) {
-	switch c.seen.Action() {
+func (c *call) operate() (*Answer, error) {
+	switch c.Request.Action() {
 	case "PutObject":
 		return c.putObject()
 	case "GetObject", "HeadObject":
@@ -36,14 +36,14 @@ func (c *call) operate() (*answer, error) {
 	return c.operateOnBucket()
 }
 
-func (c *call) operateOnBucket() (*answer, error) {
-	switch c.seen.Action() {
+func (c *call) operateOnBucket() (*Answer, error) {
+	switch c.Request.Action() {
 	case "GetBucket":
 		return c.listObjects()
 	case "HeadBucket":
 		return c.headBucket()
 	case "PutBucket":
-		return nil, &cosError{http.StatusConflict, "BucketAlreadyOwnedByYou",
+		return nil, &Error{http.StatusConflict, "BucketAlreadyOwnedByYou",
 			"Your previous request to create the named bucket succeeded and you already own it."}
 	case "GetBucketVersioning":
 		return c.getBucketVersioning()
@@ -63,25 +63,25 @@ func (c *call) operateOnBucket() (*answer, error) {
 
 // readBody reads the whole body and checks it against Content-MD5, so that what is stored is what was sent.
 func (c *call) readBody(limit int64) ([]byte, error) {
-	length := c.http.ContentLength
+	length := c.HTTP.ContentLength
 	if length > limit {
 		return nil, errEntityTooLarge
 	}
-	if length == 0 && c.http.RequestURI != "" && c.http.Header["Content-Length"] == nil && c.http.TransferEncoding == nil {
-		return nil, &cosError{http.StatusLengthRequired, "MissingContentLength",
+	if length == 0 && c.HTTP.RequestURI != "" && c.HTTP.Header["Content-Length"] == nil && c.HTTP.TransferEncoding == nil {
+		return nil, &Error{http.StatusLengthRequired, "MissingContentLength",
 			"You must provide the Content-Length HTTP header."}
 	}
-	body, err := readAll(c.http.Body, length, limit)
+	body, err := readAll(c.HTTP.Body, length, limit)
 	if err != nil {
 		return nil, err
 	}
-	return body, checkMD5(c.http.Header.Get("Content-MD5"), body)
+	return body, checkMD5(c.HTTP.Header.Get("Content-MD5"), body)
 }
 
 var (
-	errEntityTooLarge = &cosError{http.StatusBadRequest, "EntityTooLarge",
+	errEntityTooLarge = &Error{http.StatusBadRequest, "EntityTooLarge",
 		"Your proposed upload exceeds the maximum allowed size."}
-	errIncompleteBody = &cosError{http.StatusBadRequest, "IncompleteBody",
+	errIncompleteBody = &Error{http.StatusBadRequest, "IncompleteBody",
 		"You did not provide the number of bytes specified by the Content-Length HTTP header."}
 )
 
@@ -115,10 +115,10 @@ func checkMD5(header string, body []byte) error {
 	}
 	want, err := base64.StdEncoding.DecodeString(header)
 	if err != nil || len(want) != md5.Size {
-		return &cosError{http.StatusBadRequest, "InvalidDigest", "The Content-MD5 you specified is not valid."}
+		return &Error{http.StatusBadRequest, "InvalidDigest", "The Content-MD5 you specified is not valid."}
 	}
 	if got := md5.Sum(body); subtle.ConstantTimeCompare(got[:], want) != 1 {
-		return &cosError{http.StatusBadRequest, "BadDigest", "The Content-MD5 you specified did not match what we received."}
+		return &Error{http.StatusBadRequest, "BadDigest", "The Content-MD5 you specified did not match what we received."}
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (c *call) readXML(v any) error {
 		return err
 	}
 	if len(body) == 0 {
-		return &cosError{http.StatusBadRequest, "MissingRequestBodyError", "Request body is empty."}
+		return &Error{http.StatusBadRequest, "MissingRequestBodyError", "Request body is empty."}
 	}
 	d := xml.NewDecoder(bytes.NewReader(body))
 	if d.Decode(v) != nil {

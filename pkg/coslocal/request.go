@@ -1,6 +1,7 @@
 package coslocal
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -9,34 +10,36 @@ import (
 	"time"
 )
 
-// Request is one request as COS saw it, kept so that a test can assert on what went over the wire. Its maps are shared:
-// read them only.
+// Request is one request as the server saw it, kept so that a test can check what went
+// over the wire. Its maps are shared: only read them.
 type Request struct {
-	Time   time.Time // when it came, by Options.Clock
-	Method string
-	Host   string
-	Bucket string // from the host; "" when the host names none
-	Region string // from the host
-	Key    string // decoded, without the leading slash; "" for a request on the bucket
+	Time    time.Time // when it came, by the server's clock
+	Method  string
+	Host    string
+	Service string // from the host: "cos" or "ci"
+	Bucket  string // from the host; "" when the host names none
+	Region  string // from the host
+	// Key is the decoded path without its leading slash: the object's key, and "" for a
+	// request for the bucket. Of a request to CI it is the path, such as "jobs/j1".
+	Key    string
 	Query  url.Values
 	Header http.Header
 	// ContentLength is the body's length, -1 when it was sent in chunks.
 	ContentLength int64
-	// Status is what was answered; 0 while nothing was, or when the connection was dropped instead.
+	// Status is what was answered. It is 0 as long as nothing was, and when the
+	// connection was dropped instead.
 	Status int
 }
 
 // newRequest copies what it keeps: the caller of ServeHTTP may use the maps of r again.
-func newRequest(r *http.Request, now time.Time) *Request {
-	host := r.Host
-	if host == "" { // r was made for a client and handed over without a connection between
-		host = r.URL.Host
-	}
-	bucket, region := splitHost(host)
+func newRequest(r *http.Request, service string, now time.Time) *Request {
+	host := requestHost(r)
+	bucket, region := splitHost(host, service)
 	return &Request{
 		Time:          now,
 		Method:        r.Method,
 		Host:          host,
+		Service:       service,
 		Bucket:        bucket,
 		Region:        region,
 		Key:           strings.TrimPrefix(r.URL.Path, "/"),
@@ -46,7 +49,14 @@ func newRequest(r *http.Request, now time.Time) *Request {
 	}
 }
 
-// canonical gives a request whose header names are as a connection would bring them: the Go SDK writes Content-MD5.
+// requestHost returns the host that a request is for. A request that was made for a client
+// and handed to a handler has it in the URL alone.
+func requestHost(r *http.Request) string {
+	return cmp.Or(r.Host, r.URL.Host)
+}
+
+// canonical returns r with header names as a connection would bring them: the Go SDK
+// writes Content-MD5.
 func canonical(r *http.Request) *http.Request {
 	for name := range r.Header {
 		if name != http.CanonicalHeaderKey(name) {
@@ -61,23 +71,25 @@ func canonical(r *http.Request) *http.Request {
 	return r
 }
 
-// splitHost reads {bucket}.cos.{region}.{domain} and {bucket}.cos-internal.{region}.{domain}, whatever the domain:
-// https://cloud.tencent.com/document/product/436/6224. It returns "" for any other host.
-func splitHost(host string) (bucket, region string) {
+// splitHost returns bucket and region of {bucket}.{service}.{region}.{domain}, whatever the
+// domain is, and "" of any other host. The service may be followed by "-internal":
+// https://cloud.tencent.com/document/product/436/6224.
+func splitHost(host, service string) (bucket, region string) {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
 		host = host[:i]
 	}
 	bucket, rest, _ := strings.Cut(strings.ToLower(host), ".")
-	service, rest, _ := strings.Cut(rest, ".")
+	label, rest, _ := strings.Cut(rest, ".")
 	region, domain, _ := strings.Cut(rest, ".")
-	if domain == "" || service != "cos" && service != "cos-internal" {
+	if domain == "" || strings.TrimSuffix(label, "-internal") != service {
 		return "", ""
 	}
 	return bucket, region
 }
 
-// parseQuery differs from url.ParseQuery where COS is more tolerant: a semicolon is a character like any other (signature
-// times hold one), and an escape that is none stands for itself.
+// parseQuery differs from url.ParseQuery where COS is more tolerant. A semicolon is a
+// character like any other, as the times of a signature hold one, and an escape that is
+// not valid stands for itself.
 func parseQuery(raw string) url.Values {
 	query := url.Values{}
 	for raw != "" {
@@ -93,6 +105,7 @@ func parseQuery(raw string) url.Values {
 	return query
 }
 
+// unescape returns s itself where it holds an escape that is not valid.
 func unescape(s string) string {
 	if t, err := url.QueryUnescape(s); err == nil {
 		return t
@@ -100,43 +113,47 @@ func unescape(s string) string {
 	return s
 }
 
-// Action is the CAM action that the request needs, without "name/cos:", for example "PutObject" or "GetBucketVersioning";
-// "" for an operation that this server does not know. https://cloud.tencent.com/document/product/436/65935
+// Action is the CAM action that a request to COS needs, without "name/cos:", such as
+// "PutObject" or "GetBucketVersioning". It is "" for an operation that this server does
+// not know, and for a request to another service.
+// https://cloud.tencent.com/document/product/436/65935
 func (r Request) Action() string {
-	if r.hasForeignParameter() {
+	if r.Service != "cos" || r.hasForeignParameter() {
 		return ""
 	}
 	if r.Key == "" {
 		return r.bucketAction()
 	}
 	if r.Query.Has("tagging") {
-		return name(r.Method, "ObjectTagging", http.MethodGet, http.MethodPut, http.MethodDelete)
+		return actionName(r.Method, "ObjectTagging", http.MethodGet, http.MethodPut, http.MethodDelete)
 	}
-	return name(r.Method, "Object", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
+	return actionName(r.Method, "Object", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
 }
 
+// bucketAction is the action of a request without a key.
 func (r Request) bucketAction() string {
 	switch {
 	case r.Query.Has("tagging"):
-		return name(r.Method, "BucketTagging", http.MethodGet, http.MethodPut, http.MethodDelete)
+		return actionName(r.Method, "BucketTagging", http.MethodGet, http.MethodPut, http.MethodDelete)
 	case r.Query.Has("versioning"):
-		return name(r.Method, "BucketVersioning", http.MethodGet, http.MethodPut)
+		return actionName(r.Method, "BucketVersioning", http.MethodGet, http.MethodPut)
 	case r.Query.Has("delete") && r.Method == http.MethodPost:
 		return "DeleteMultipleObjects"
 	}
-	return name(r.Method, "Bucket", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
+	return actionName(r.Method, "Bucket", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
 }
 
-// name joins a method and what it acts on: ("GET", "Object") is "GetObject".
-func name(method, on string, known ...string) string {
+// actionName joins a method and what it acts on: ("GET", "Object") is "GetObject". It is ""
+// for a method that is not among the known ones.
+func actionName(method, on string, known ...string) string {
 	if !slices.Contains(known, method) {
 		return ""
 	}
 	return method[:1] + strings.ToLower(method[1:]) + on
 }
 
-// hasForeignParameter tells whether a parameter makes the request an operation that is not implemented here. Without this
-// a "PUT /key?acl" would overwrite the object.
+// hasForeignParameter reports whether a parameter makes the request an operation that is
+// not implemented here. Without this check, a "PUT /key?acl" would overwrite the object.
 func (r Request) hasForeignParameter() bool {
 	for parameter := range r.Query {
 		switch parameter {
@@ -153,14 +170,15 @@ func (r Request) hasForeignParameter() bool {
 	return false
 }
 
-// requestLog keeps the last requests, oldest first.
+// requestLog keeps the last requests, the oldest first.
 type requestLog struct {
 	mu    sync.Mutex
-	keep  int
+	keep  int // how many; negative for none
 	last  []*Request
 	total int64
 }
 
+// add appends a request.
 func (l *requestLog) add(r *Request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -168,24 +186,25 @@ func (l *requestLog) add(r *Request) {
 	if l.keep < 0 {
 		return
 	}
-	if len(l.last) >= 2*l.keep { // rarely, so that dropping costs nothing to speak of
+	if len(l.last) >= 2*l.keep { // seldom, so that forgetting costs next to nothing
 		l.last = slices.Clone(l.last[len(l.last)-l.keep:])
 	}
 	l.last = append(l.last, r)
 }
 
+// answered notes the status that r was answered with.
 func (l *requestLog) answered(r *Request, status int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r.Status = status
 }
 
-// Requests returns the last requests in the order they came, at most Options.KeepRequests, those included that were
-// refused or are not answered yet.
-func (s *Server) Requests() []Request {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	last := s.log.last[max(0, len(s.log.last)-max(0, s.log.keep)):]
+// Requests returns the last requests in the order in which they came, at most
+// FrontendOptions.KeepRequests, with those that were refused or are not answered yet.
+func (f *Frontend) Requests() []Request {
+	f.log.mu.Lock()
+	defer f.log.mu.Unlock()
+	last := f.log.last[max(0, len(f.log.last)-max(0, f.log.keep)):]
 	requests := make([]Request, len(last))
 	for i, r := range last {
 		requests[i] = *r
@@ -193,16 +212,17 @@ func (s *Server) Requests() []Request {
 	return requests
 }
 
-// ResetRequests forgets the requests so far and begins to count again.
-func (s *Server) ResetRequests() {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	s.log.last, s.log.total = nil, 0
+// ResetRequests forgets the requests so far and counts from zero again.
+func (f *Frontend) ResetRequests() {
+	f.log.mu.Lock()
+	defer f.log.mu.Unlock()
+	f.log.last, f.log.total = nil, 0
 }
 
-// RequestCount is how many requests came since the start or the last ResetRequests, however many are kept.
-func (s *Server) RequestCount() int64 {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	return s.log.total
+// RequestCount returns how many requests came since the start or the last ResetRequests,
+// however many of them are kept.
+func (f *Frontend) RequestCount() int64 {
+	f.log.mu.Lock()
+	defer f.log.mu.Unlock()
+	return f.log.total
 }

@@ -33,7 +33,7 @@ type tagSet struct{ Tag []tagXML }
 
 type tagXML struct{ Key, Value *string }
 
-func taggingAnswer(tags []Tag) (*answer, error) {
+func taggingAnswer(tags []Tag) (*Answer, error) {
 	set := &tagSet{}
 	for i := range tags {
 		set.Tag = append(set.Tag, tagXML{&tags[i].Key, &tags[i].Value})
@@ -109,7 +109,7 @@ func isTagText(text string, most int) bool {
 	return true
 }
 
-func (c *call) getObjectTagging() (*answer, error) {
+func (c *call) getObjectTagging() (*Answer, error) {
 	o, err := c.findObject()
 	if err != nil {
 		return nil, err
@@ -121,7 +121,7 @@ func (c *call) getObjectTagging() (*answer, error) {
 	return a, err
 }
 
-func (c *call) putObjectTagging() (*answer, error) {
+func (c *call) putObjectTagging() (*Answer, error) {
 	tags, err := c.readTags(maxObjectTags)
 	if err != nil {
 		return nil, err
@@ -129,12 +129,12 @@ func (c *call) putObjectTagging() (*answer, error) {
 	return c.retag(tags, http.StatusOK)
 }
 
-func (c *call) deleteObjectTagging() (*answer, error) {
+func (c *call) deleteObjectTagging() (*Answer, error) {
 	return c.retag(nil, http.StatusNoContent)
 }
 
-func (c *call) retag(tags []Tag, status int) (*answer, error) {
-	o, err := c.bucket.retag(c.seen.Key, tags, c.checkVersion)
+func (c *call) retag(tags []Tag, status int) (*Answer, error) {
+	o, err := c.bucket.retag(c.Request.Key, tags, c.checkVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -144,15 +144,15 @@ func (c *call) retag(tags []Tag, status int) (*answer, error) {
 }
 
 // getBucketTagging answers 404 for a bucket without tags, unlike an object's: https://cloud.tencent.com/document/product/436/8277.
-func (c *call) getBucketTagging() (*answer, error) {
+func (c *call) getBucketTagging() (*Answer, error) {
 	tags := c.bucket.readSettings().Tags
 	if len(tags) == 0 {
-		return nil, &cosError{http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist."}
+		return nil, &Error{http.StatusNotFound, "NoSuchTagSet", "The TagSet does not exist."}
 	}
 	return taggingAnswer(tags)
 }
 
-func (c *call) putBucketTagging() (*answer, error) {
+func (c *call) putBucketTagging() (*Answer, error) {
 	tags, err := c.readTags(maxBucketTags)
 	if err != nil {
 		return nil, err
@@ -160,6 +160,6 @@ func (c *call) putBucketTagging() (*answer, error) {
 	return newAnswer(http.StatusNoContent), c.bucket.changeSettings(func(s *bucketSettings) { s.Tags = tags })
 }
 
-func (c *call) deleteBucketTagging() (*answer, error) {
+func (c *call) deleteBucketTagging() (*Answer, error) {
 	return newAnswer(http.StatusNoContent), c.bucket.changeSettings(func(s *bucketSettings) { s.Tags = nil })
 }

@@ -9,13 +9,6 @@ import (
 	"syscall"
 )
 
-// RoundTrip makes a Server the [http.RoundTripper] of a client, as [HandlerTransport]
-// does: there is no socket between client and COS, so that one testing/synctest bubble
-// can hold both, and the delay of a [Fault] takes no time.
-func (s *Server) RoundTrip(r *http.Request) (*http.Response, error) {
-	return HandlerTransport{s}.RoundTrip(r)
-}
-
 // HandlerTransport is an [http.RoundTripper] that hands each request to a handler, with no
 // socket between.
 //
