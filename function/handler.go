@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -17,8 +15,7 @@ import (
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
-	"github.com/ci-callback/ci-callback/pkg/model"
-	"github.com/ci-callback/ci-callback/pkg/parallel"
+	"github.com/ci-callback/ci-callback/pkg/receive"
 	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
@@ -26,49 +23,58 @@ import (
 // Options are what a Handler works with.
 type Options struct {
 	Pool    *store.Pool
-	Output  io.Writer              // of log lines
-	Environ func() []string        // the process's variables, as NAME=value
-	Version string                 // as GET tells it
-	Backoff func() backoff.BackOff // waits between tries at COS; nil means the store's own
+	Output  io.Writer              // where log lines go
+	Environ func() []string        // returns the process's variables, as NAME=value
+	Version string                 // what GET answers
+	Backoff func() backoff.BackOff // returns the waits between tries at COS; nil means the store's own
 }
 
 // A Handler answers the trigger events of one instance. It is safe for concurrent use.
 type Handler struct {
-	Options
-	level *slog.LevelVar
-	log   *slog.Logger
+	options Options
+	level   *slog.LevelVar
+	log     *slog.Logger
 }
 
 // NewHandler returns a Handler that logs JSON lines.
 func NewHandler(o Options) *Handler {
 	level := new(slog.LevelVar)
-	return &Handler{Options: o, level: level, log: slog.New(slog.NewJSONHandler(o.Output, &slog.HandlerOptions{Level: level}))}
+	return &Handler{options: o, level: level, log: slog.New(slog.NewJSONHandler(o.Output, &slog.HandlerOptions{Level: level}))}
 }
 
 // Invoke answers one trigger event. It returns an error only for an event that is no
 // HTTP request; everything else that can happen is an HTTP answer.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, err error) {
-	started := time.Now()
-	c := &call{Handler: h, id: requestID(ctx)}
+	id := requestID(ctx)
 	defer func() {
 		if v := recover(); v != nil {
-			returned, err = c.bug(v).encode()
+			returned, err = h.internalError(id, v).encode()
 		}
 	}()
-	if c.request, err = trigger.ParseRequest(payload); err != nil {
-		h.log.Error("not an HTTP request", "requestId", c.id, "error", err.Error())
+	event, err := trigger.Parse(payload)
+	if err == nil && event.Timer != nil {
+		err = &trigger.UnsupportedError{Trigger: "Timer"}
+	}
+	if err != nil {
+		h.log.Error("not an HTTP request", "requestId", id, "error", printable(err.Error(), longText))
 		return nil, err
 	}
-	c.id = cmp.Or(c.id, legible(c.request.ID, shortText))
-	answer := c.answer(ctx)
-	c.logLine(ctx, answer, time.Since(started))
-	return answer.encode()
+	return h.answer(ctx, id, event.Request).encode()
 }
 
-// environment gives what the invocation came with.
+// requestID returns SCF's id of the invocation.
+func requestID(ctx context.Context) string {
+	f, ok := functioncontext.FromContext(ctx)
+	if !ok {
+		return ""
+	}
+	return printable(f.RequestID, shortText)
+}
+
+// environment returns what the invocation came with.
 func (h *Handler) environment(ctx context.Context) config.Environment {
 	e := config.Environment{Process: map[string]string{}}
-	for _, variable := range h.Environ() {
+	for _, variable := range h.options.Environ() {
 		name, value, _ := strings.Cut(variable, "=")
 		e.Process[name] = value
 	}
@@ -80,56 +86,79 @@ func (h *Handler) environment(ctx context.Context) config.Environment {
 
 // call is one HTTP request on its way to an answer.
 type call struct {
-	*Handler
-	id          string // SCF's id of the invocation, else the gateway's of the request
-	request     *trigger.Request
-	environment config.Environment
-	config      config.Config
-	store       *store.Store // nil until the settings are read
-	open        bool         // callbacks come in without a token
-	size        int          // of the body
-	outputs     atomic.Int64 // that were to be tagged so far
+	handler         *Handler
+	id              string // SCF's id of the invocation, else the gateway's of the request
+	request         *trigger.Request
+	config          config.Config
+	store           *store.Store // nil until the settings are read
+	unauthenticated bool         // callbacks are taken without a token
+	bodyBytes       int
 }
 
-// answer decides, in this order: method, token, settings, size, body.
-func (c *call) answer(ctx context.Context) (a *answer) {
+// answer answers an HTTP request, and logs it.
+func (h *Handler) answer(ctx context.Context, id string, request *trigger.Request) *response {
+	started := time.Now()
+	c := &call{handler: h, id: cmp.Or(id, printable(request.ID, shortText)), request: request}
+	response, results := c.respond(ctx)
+	c.log(ctx, response, results, time.Since(started))
+	return response
+}
+
+// respond decides, in this order: method, token, settings, size, body. What became of the
+// jobs comes back beside the response, which does not say all of it.
+func (c *call) respond(ctx context.Context) (response *response, results receive.Results) {
 	defer func() {
 		if v := recover(); v != nil {
-			a = c.bug(v)
+			response = c.handler.internalError(c.id, v)
 		}
 	}()
 	switch c.request.Method {
 	case http.MethodGet, http.MethodHead:
-		return &answer{status: http.StatusOK, Service: "ci-callback", Version: c.Version}
+		return healthResponse(c.handler.options.Version), results
 	case http.MethodPost:
 	default:
-		return refuse(http.StatusMethodNotAllowed, "method_not_allowed", "callbacks are sent with POST")
+		return errorResponse(http.StatusMethodNotAllowed, "method_not_allowed", "callbacks are sent with POST"), results
 	}
-	c.environment = c.Handler.environment(ctx)
-	auth, err := config.LoadAuth(c.environment)
-	if err != nil {
-		return c.failed(err)
+	environment := c.handler.environment(ctx)
+	if refusal := c.authenticate(environment); refusal != nil {
+		return refusal, results
 	}
-	if c.open = auth.Open(); !auth.Admits(c.request.Query["token"]) {
-		return refuse(http.StatusUnauthorized, "unauthorized", "the query parameter token is missing or wrong")
-	}
-	if c.config, err = config.Load(c.environment); err != nil {
-		return c.failed(err)
-	}
-	c.level.Set(c.config.LogLevel)
-	if c.size = c.request.BodySize(); c.size > c.config.MaxBodyBytes {
-		return refuse(http.StatusRequestEntityTooLarge, "body_too_large",
-			fmt.Sprintf("the body has %d bytes, and MAX_BODY_BYTES is %d", c.size, c.config.MaxBodyBytes))
-	}
-	options := storeOptions(c.config)
-	options.Backoff = c.Backoff
-	options.Warn = func(message string) { c.log.Warn(message, "requestId", c.id) }
-	if c.store, err = c.Pool.Open(options); err != nil {
-		return c.failed(err)
+	if failure := c.open(environment); failure != nil {
+		return failure, results
 	}
 	ctx, cancel := withReserve(ctx)
 	defer cancel()
-	return c.receive(ctx)
+	results, err := c.receive(ctx)
+	return c.responseForResults(results, err), results
+}
+
+// authenticate checks the token of the request. The response is nil if it is right.
+func (c *call) authenticate(e config.Environment) *response {
+	auth, err := config.LoadAuth(e)
+	if err != nil {
+		return c.responseForError(err)
+	}
+	c.unauthenticated = auth.Open()
+	if !auth.Admits(c.request.Tokens) {
+		return errorResponse(http.StatusUnauthorized, "unauthorized", "the query parameter token is missing or wrong")
+	}
+	return nil
+}
+
+// open reads the settings and opens the store. The response is nil if they are right.
+func (c *call) open(e config.Environment) *response {
+	var err error
+	if c.config, err = config.Load(e); err != nil {
+		return c.responseForError(err)
+	}
+	c.handler.level.Set(c.config.LogLevel)
+	options := storeOptions(c.config)
+	options.Backoff = c.handler.options.Backoff
+	options.Warn = func(message string) { c.handler.log.Warn(message, "requestId", c.id) }
+	if c.store, err = c.handler.options.Pool.Open(options); err != nil {
+		return c.responseForError(err)
+	}
+	return nil
 }
 
 // storeOptions returns the options of the store that the settings describe.
@@ -142,59 +171,36 @@ func storeOptions(c config.Config) store.Options {
 	}
 }
 
-// receive decodes the body and stores what it says.
-func (c *call) receive(ctx context.Context) *answer {
-	body, err := c.request.Body()
-	// The text it came as is of no use any more, and can be megabytes.
-	c.request = &trigger.Request{Method: c.request.Method, SourceIP: c.request.SourceIP, ID: c.request.ID}
-	if err != nil {
-		return c.reject(ctx, body, err)
+// receive stores what the body says.
+func (c *call) receive(ctx context.Context) (receive.Results, error) {
+	receiver := receive.Receiver{Store: c.store, TagMD5: c.config.TagMD5}
+	body, malformed := c.request.Body()
+	c.request = &trigger.Request{Method: c.request.Method, SourceIP: c.request.SourceIP} // the body can have megabytes
+	if c.bodyBytes = len(body); c.bodyBytes > c.config.MaxBodyBytes {
+		return receive.Results{}, bodyTooLargeError{bytes: c.bodyBytes, max: c.config.MaxBodyBytes}
 	}
-	callback, err := model.Decode(body)
-	if err != nil {
-		return c.reject(ctx, body, err)
+	if malformed != nil {
+		key, err := receiver.Reject(ctx, body)
+		if err != nil {
+			return receive.Results{}, err
+		}
+		return receive.Results{Rejected: key}, malformedBodyError{malformed}
 	}
-	if callback.Probe != "" {
-		return &answer{status: http.StatusOK, Results: []result{{Kind: model.KindReview, ID: callback.Probe, Outcome: "probe"}}}
-	}
-	results, err := c.keep(ctx, callback.Records)
-	if err != nil {
-		a := c.failed(err)
-		a.Results = results
-		return a
-	}
-	return &answer{status: http.StatusOK, Results: results}
+	return receiver.Callback(ctx, body)
 }
 
-// reject keeps a body that was not understood, so that nothing is lost, and says why.
-func (c *call) reject(ctx context.Context, body []byte, reason error) *answer {
-	key, err := c.store.KeepRejected(ctx, body)
-	if err != nil {
-		return c.failed(err)
-	}
-	a := refuse(http.StatusBadRequest, "malformed_callback", reason.Error())
-	a.Rejected = key
-	return a
+// A bodyTooLargeError says that a body is longer than MAX_BODY_BYTES.
+type bodyTooLargeError struct{ bytes, max int }
+
+func (e bodyTooLargeError) Error() string {
+	return fmt.Sprintf("the body has %d bytes, and MAX_BODY_BYTES is %d", e.bytes, e.max)
 }
 
-// failed makes the answer of an error: the environment's fault, COS's, or ours.
-func (c *call) failed(err error) *answer {
-	if p, ok := errors.AsType[*parallel.PanicError](err); ok {
-		return c.bug(p)
-	}
-	_, setting := errors.AsType[*config.Error](err)
-	switch {
-	case setting || errors.Is(err, cosclient.ErrMisconfigured):
-		return refuse(http.StatusInternalServerError, "misconfigured", err.Error())
-	case errors.Is(err, cosclient.ErrUnavailable):
-		return refuse(http.StatusServiceUnavailable, "unavailable", err.Error())
-	default:
-		return c.bug(err)
-	}
-}
+// A malformedBodyError says that a body could not be read as the bytes that were sent.
+type malformedBodyError struct{ error }
 
-// withReserve ends the work early enough to answer before the platform kills the
-// instance: a tenth of the time limit before the deadline, and at least 300
+// withReserve returns a context that ends early enough to answer before the platform kills
+// the instance: a tenth of the time limit before the deadline, and at least 300
 // milliseconds.
 func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
@@ -53,13 +54,14 @@ func TestLog(t *testing.T) {
 		line := map[string]any{
 			"level": "INFO", "msg": "callback", "requestId": "request-id-of-this-test", "status": 200.0, "method": "POST", "source": "192.0.2.1",
 			"bodyBytes": float64(len(xml)), "cosRequests": 1.0,
-			"job": sampleJob, "kind": "job", "state": "Success", "outcome": "created",
+			"job": sampleJob, "kind": "job", "state": "Success", "tag": "DigitalWatermark", "outcome": "created",
+			"bucket": mediaIn, "queue": "p2242ab62c7c94486915508540933a2c6",
 		}
 		maps.Copy(line, changes)
 		maps.DeleteFunc(line, func(_ string, v any) bool { return v == nil })
 		return line
 	}
-	noJob := map[string]any{"job": nil, "kind": nil, "state": nil, "outcome": nil}
+	noJob := map[string]any{"job": nil, "kind": nil, "state": nil, "tag": nil, "outcome": nil, "bucket": nil, "queue": nil}
 	with := func(m map[string]any, changes map[string]any) map[string]any {
 		m = maps.Clone(m)
 		maps.Copy(m, changes)
@@ -83,7 +85,11 @@ func TestLog(t *testing.T) {
 			usual(map[string]any{"level": "ERROR", "status": 500.0, "code": "misconfigured", "outcome": "failed", "error": "…"})},
 		{exchange{name: "several", body: string(sample(t, "multijobs.xml"))},
 			with(noJob, map[string]any{"bodyBytes": float64(len(sample(t, "multijobs.xml"))), "cosRequests": 3.0, "jobs": 3.0, "outcomes": map[string]any{"created": 3.0},
-				"ids": []any{"j00000000000000000000000000000a18", "j00000000000000000000000000000a19", "j00000000000000000000000000000a1a"}})},
+				"results": []any{
+					map[string]any{"id": "j00000000000000000000000000000a18", "kind": "job", "state": "Success", "tag": "Transcode", "outcome": "created"},
+					map[string]any{"id": "j00000000000000000000000000000a19", "kind": "job", "state": "Failed", "tag": "Transcode", "outcome": "created"},
+					map[string]any{"id": "j00000000000000000000000000000a1a", "kind": "job", "state": "Success", "tag": "Transcode", "outcome": "created"},
+				}, "bucket": "examplebucket-1250000000", "queue": "p00000000000000000000000000000f01"})},
 		{exchange{name: "health", method: "GET", environment: []string{"LOG_LEVEL=debug"}}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -101,12 +107,8 @@ func TestLog(t *testing.T) {
 				return
 			}
 			line := callbackLine(t, r.output.String())
-			if ms, ok := line["durationMs"].(float64); !ok || ms <= 0 || ms > 30_000 || line["time"] == "" {
-				t.Errorf("time %v, durationMs %v", line["time"], line["durationMs"])
-			}
-			delete(line, "durationMs")
-			delete(line, "time")
-			if test.want["error"] == "…" && line["error"] != "" {
+			checkTimes(t, line)
+			if text, _ := line["error"].(string); test.want["error"] == "…" && text != "" {
 				line["error"] = "…"
 			}
 			if diff := cmp.Diff(test.want, line); diff != "" {
@@ -114,6 +116,21 @@ func TestLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// checkTimes checks when a line was written and how long the callback took, and takes both
+// out of it.
+func checkTimes(t *testing.T, line map[string]any) {
+	t.Helper()
+	text, _ := line["time"].(string)
+	if written, err := time.Parse(time.RFC3339, text); err != nil || time.Since(written) > time.Minute || time.Since(written) < 0 {
+		t.Errorf("time %v", line["time"])
+	}
+	if ms, ok := line["durationMs"].(float64); !ok || ms <= 0 || ms > 30_000 {
+		t.Errorf("durationMs %v", line["durationMs"])
+	}
+	delete(line, "durationMs")
+	delete(line, "time")
 }
 
 // TestLogOfDeniedTag has an error in the log that says what to grant.
@@ -148,11 +165,11 @@ func TestLogOfOddKey(t *testing.T) {
 	}
 }
 
-// TestCut cuts between characters.
-func TestCut(t *testing.T) {
+// TestTruncate cuts between characters.
+func TestTruncate(t *testing.T) {
 	t.Parallel()
 	for most, want := range map[int]string{0: "…", 1: "…", 2: "…", 3: "日…", 5: "日…", 6: "日本"} {
-		if got := cut("日本", most); got != want {
+		if got := truncate("日本", most); got != want {
 			t.Errorf("%d bytes: %q, want %q", most, got, want)
 		}
 	}

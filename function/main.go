@@ -1,8 +1,8 @@
 // Command function is the callback receiver as an SCF event function: Cloud
 // Infinite posts a callback, the function answers once the record is in COS.
 //
-// It is built for the Go1 runtime (handler "main") by scripts/build.sh, and run on
-// one's own machine by go run ./scripts/local. Read handler.go on.
+// It is built for the Go1 runtime (handler "main") by scripts/build.sh, and runs on one's
+// own machine with go run ./scripts/local. Start reading at handler.go.
 package main
 
 import (
@@ -19,41 +19,44 @@ import (
 // version is the build's, set by scripts/build.sh.
 var version = "dev"
 
-// memoryLimit makes the garbage collector work harder before the instance's memory,
-// 128 MB as deployed, is used up by a body of the largest size. GOMEMLIMIT goes first.
+// memoryLimit makes the garbage collector work harder before a body of the largest size
+// uses up the instance's memory, which is 128 MB as deployed. A GOMEMLIMIT in the
+// environment takes precedence.
 const memoryLimit = 80 << 20
 
-// garbage is how much of it, in percent of what is in use, may gather below that limit.
-// With the default of 100 the collector runs for each 4 MB, which takes a seventh of a
-// callback's CPU; this makes it 12 MB. GOGC goes first.
-const garbage = 300
+// gcPercent is how much garbage may gather below that limit, in percent of what is in
+// use. With the default of 100, the collector runs after every 4 MB, which takes a
+// seventh of a callback's CPU time; with 300, it runs after every 12 MB. A GOGC in the
+// environment takes precedence.
+const gcPercent = 300
 
-// processors is how many the program runs on. SCF gives an instance one event at a time,
-// and an instance of 128 MB a part of a processor: a second would only look for work,
-// which takes a fifth of a callback's CPU. GOMAXPROCS goes first.
-const processors = 1
+// maxProcs is how many processors the program runs on. SCF gives an instance one event at
+// a time, and an instance of 128 MB a part of one processor. A second one would only look
+// for work, which takes a fifth of a callback's CPU time. A GOMAXPROCS in the environment
+// takes precedence.
+const maxProcs = 1
 
 func main() {
 	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(processors)
+		runtime.GOMAXPROCS(maxProcs)
 	}
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memoryLimit)
 	}
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(garbage)
+		debug.SetGCPercent(gcPercent)
 	}
-	// As it is now: scf-go-lib adds to it what comes with each invocation, and nothing of
-	// one is to be seen in the next.
+	// The environment is read once: scf-go-lib adds to it what comes with each invocation,
+	// and nothing of one is to be seen in the next.
 	environ := os.Environ()
 	h := NewHandler(Options{Pool: store.NewPool(nil), Output: os.Stdout, Environ: func() []string { return environ }, Version: version})
 	h.log.Info("started", "version", version)
 	cloudfunction.StartHandler(invoke(h.Invoke))
 }
 
-// invoke is Handler.Invoke as scf-go-lib wants it. A Handler itself, in an interface,
-// would make the linker keep every method of all that it refers to, which is every
-// operation of the SDK: 1.5 MB.
+// invoke is Handler.Invoke in the form that scf-go-lib wants. A Handler itself, in an
+// interface, would make the linker keep every method of everything that it refers to, and
+// so every operation of the SDK: 1.5 MB.
 type invoke func(context.Context, []byte) ([]byte, error)
 
 // Invoke answers one trigger event.

@@ -151,7 +151,7 @@ type told struct {
 	headers map[string]string
 	body    string
 
-	Error    *problem
+	Error    *errorDetail
 	Rejected string
 	Results  []result
 }

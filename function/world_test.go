@@ -107,7 +107,7 @@ type answeredWith struct {
 }
 
 type answerBody struct {
-	Error   *problem
+	Error   *errorDetail
 	Results []result
 }
 

@@ -144,7 +144,7 @@ func TestWorstBodies(t *testing.T) {
 	// As many records at once as there are jobs at a time, each the largest.
 	s.clear(t)
 	var eight []string
-	for i := range jobsAtATime {
+	for i := range 8 {
 		id := fmt.Sprintf("<JobId>j%d<", i)
 		deliver("one of eight large records", worstEvent(t, strings.Replace(bodies["xml_quotes"](), "<JobId>j1<", id, 1), "base64"))
 		eight = append(eight, fmt.Sprintf(`{"JobId":"j%d","State":"Running"}`, i))

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/ci-callback/ci-callback/pkg/receive"
+)
+
+// How much of a stranger's text goes into an answer or a log line, in bytes. CLS keeps
+// 8 KB of a line, and in JSON a text can be twice as long as it is.
+// https://www.tencentcloud.com/document/product/583/39778
+const (
+	shortText  = 100  // a name, such as a state
+	longText   = 1000 // a reason, such as an error of COS
+	maxMessage = 3000 // what is wrong with all of the settings
+	maxStack   = 6000
+	maxListed  = 3500 // the jobs of one line, as JSON
+)
+
+// maxJobs is how many jobs a log line names.
+const maxJobs = 20
+
+// truncate shortens a text to a number of bytes, between two characters.
+func truncate(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	for max > 0 && s[max]&0xc0 == 0x80 { // within a character
+		max--
+	}
+	return s[:max] + "…"
+}
+
+// printable shortens a text for the log, and replaces every character that is not to be
+// seen, so that a callback cannot write escape sequences to a terminal.
+func printable(s string, max int) string {
+	start := s[:min(len(s), 2*max)] // enough, since no character becomes shorter by more than a quarter
+	return truncate(strings.Map(func(r rune) rune {
+		if !unicode.IsGraphic(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, start), max)
+}
+
+// log writes the one line of a request. Its fields are on one level, since CLS indexes the
+// first alone. GET and HEAD are logged at debug level only.
+func (c *call) log(ctx context.Context, r *response, results receive.Results, took time.Duration) {
+	if i := slices.IndexFunc(results.Jobs, func(r receive.Result) bool { return r.RefusedTag != nil }); i >= 0 {
+		refused := results.Jobs[i].RefusedTag
+		c.handler.log.Error("an output was not tagged", "requestId", c.id, "job", results.Jobs[i].ID, "error", printable(refused.Error(), longText))
+	}
+	fields := []slog.Attr{
+		slog.String("requestId", c.id),
+		slog.Int("status", r.status),
+		slog.Float64("durationMs", float64(took.Microseconds())/1000),
+		slog.String("method", printable(c.request.Method, shortText)),
+		slog.String("source", printable(c.request.SourceIP, shortText)),
+		slog.Int("bodyBytes", c.bodyBytes),
+	}
+	if c.store != nil {
+		fields = append(fields, slog.Int64("cosRequests", c.store.Requests()))
+	}
+	if c.unauthenticated {
+		fields = append(fields, slog.Bool("unauthenticated", true))
+	}
+	if r.Error != nil {
+		fields = append(fields, slog.String("code", r.Error.Code), slog.String("error", errorText(r.Error.Message, results)))
+	}
+	if r.Rejected != "" {
+		fields = append(fields, slog.String("rejected", r.Rejected))
+	}
+	fields = append(fields, jobFields(results.Jobs)...)
+	c.handler.log.LogAttrs(ctx, logLevel(r), "callback", append(fields, tagFields(results.Jobs)...)...)
+}
+
+func logLevel(r *response) slog.Level {
+	switch {
+	case r.Service != "":
+		return slog.LevelDebug
+	case r.status >= http.StatusInternalServerError:
+		return slog.LevelError
+	case r.status >= http.StatusBadRequest:
+		return slog.LevelWarn
+	default:
+		return slog.LevelInfo
+	}
+}
+
+// errorText returns an error's text, shorter where jobs share the line with it.
+func errorText(message string, results receive.Results) string {
+	if len(results.Jobs) > 0 {
+		return printable(message, longText)
+	}
+	return printable(message, maxMessage)
+}
+
+// jobFields say what one needs to ask CI about the jobs of a callback, and what became of
+// each. A single job's id, kind, state, type and outcome are fields of their own. Of
+// several, the line has how many there were, how many of each outcome, and a list of
+// them, of maxJobs or maxListed bytes at most.
+func jobFields(jobs []receive.Result) []slog.Attr {
+	if len(jobs) == 0 {
+		return nil
+	}
+	var fields []slog.Attr
+	if len(jobs) == 1 {
+		j := newJobLine(jobs[0], shortText)
+		fields = []slog.Attr{slog.String("job", j.ID), slog.String("kind", j.Kind), slog.String("state", j.State)}
+		if j.Tag != "" {
+			fields = append(fields, slog.String("tag", j.Tag))
+		}
+		fields = append(fields, slog.String("outcome", j.Outcome))
+	} else {
+		outcomes := map[string]int{}
+		for _, r := range jobs {
+			outcomes[outcomeText(r)]++
+		}
+		fields = []slog.Attr{slog.Int("jobs", len(jobs)), slog.Any("outcomes", outcomes), slog.Any("results", listJobs(jobs))}
+	}
+	if buckets := distinct(jobs, func(r receive.Result) string { return r.Bucket }); buckets != "" {
+		fields = append(fields, slog.String("bucket", buckets))
+	}
+	if queues := distinct(jobs, func(r receive.Result) string { return r.Queue }); queues != "" {
+		fields = append(fields, slog.String("queue", queues))
+	}
+	return fields
+}
+
+// jobLine is a job of several in a log line.
+type jobLine struct {
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	State   string `json:"state,omitempty"`
+	Tag     string `json:"tag,omitempty"` // CI's name of the type of a job
+	Outcome string `json:"outcome"`
+}
+
+func newJobLine(r receive.Result, max int) jobLine {
+	return jobLine{
+		ID: r.ID, Kind: string(r.Kind), State: printable(r.State, max), Tag: printable(r.Type, max), Outcome: outcomeText(r),
+	}
+}
+
+// jsonBytes returns about how long the job is as JSON, and never less than that.
+func (j jobLine) jsonBytes() int {
+	const names = len(`{"id":"","kind":"","state":"","tag":"","outcome":""},`)
+	return names + len(j.ID) + len(j.Kind) + 2*len(j.State) + 2*len(j.Tag) + len(j.Outcome)
+}
+
+// listJobs returns the first jobs of a callback, as many as a log line can name.
+func listJobs(jobs []receive.Result) []jobLine {
+	var list []jobLine
+	bytes := 0
+	for _, r := range jobs[:min(len(jobs), maxJobs)] {
+		j := newJobLine(r, shortText/2)
+		if bytes += j.jsonBytes(); bytes > maxListed {
+			break
+		}
+		list = append(list, j)
+	}
+	return list
+}
+
+// outcomeText returns what became of a job; one that was not stored failed.
+func outcomeText(r receive.Result) string { return cmp.Or(string(r.Outcome), "failed") }
+
+// distinct returns what jobs have in common, or, with commas between them, what they have
+// instead.
+func distinct(jobs []receive.Result, property func(receive.Result) string) string {
+	var all []string
+	for _, r := range jobs[:min(len(jobs), maxJobs)] {
+		if p := property(r); p != "" && !slices.Contains(all, p) {
+			all = append(all, p)
+		}
+	}
+	return printable(strings.Join(all, ","), 2*shortText)
+}
+
+// tagFields say how many tags there were of each outcome, and the first reason of one that
+// was skipped or failed.
+func tagFields(jobs []receive.Result) []slog.Attr {
+	outcomes := map[string]int{}
+	var reason string
+	for _, r := range jobs {
+		for _, t := range r.Tags {
+			outcomes[string(t.Outcome)]++
+			reason = cmp.Or(reason, t.Reason)
+		}
+	}
+	if len(outcomes) == 0 {
+		return nil
+	}
+	fields := []slog.Attr{slog.Any("tags", outcomes)}
+	if reason != "" {
+		fields = append(fields, slog.String("tagReason", printable(reason, longText/2)))
+	}
+	return fields
+}
