@@ -204,7 +204,7 @@ func TestAnswers(t *testing.T) {
 		{name: "malformed", body: "hello", status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey("hello") + `"}`, requests: 1, keys: []string{rejectedKey("hello")}},
 		{name: "malformed_base64", body: notBase64, base64: true, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(notBase64) + `"}`,
 			says: []string{"base64"}, requests: 1, keys: []string{rejectedKey(notBase64)}},
-		{name: "empty", status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey("") + `"}`, says: []string{"empty"}, requests: 1, keys: []string{rejectedKey("")}},
+		{name: "empty", status: 200, want: `{"results":[{"kind":"review","id":"empty","outcome":"probe"}]}`},
 		{name: "odd_id", body: `{"JobsDetail":{"JobId":"../../x"}}`, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`) + `"}`,
 			says: []string{"JobId"}, requests: 1, keys: []string{rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`)}},
 		{name: "malformed_and_not_kept", arrange: failingCOS(broken, "PutObject", "rejected"), limit: short, body: "hello", status: 503, headers: map[string]string{"Retry-After": "30"},

@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// The names that make a body a callback.
+// The names of the nodes that make a body a callback.
 const (
 	eventName         = "EventName"
 	jobsDetail        = "JobsDetail"
@@ -16,47 +16,88 @@ const (
 
 // A Callback is what one body says.
 type Callback struct {
-	// Records are in the callback's order. An id that occurs twice is one record,
-	// the newer.
+	// Records are the jobs, workflow runs and reviews, in the order of the body. Of an id
+	// that occurs more than once this is the newest version.
 	Records []*Record
-	// Probe is the id that stands for the test body that the console sends when a
-	// moderation callback URL is saved, and empty for every other body. A probe has no
-	// record.
+	// Older are the other versions of ids that occur more than once, in the order of the
+	// body.
+	Older []*Record
+	// Probe is the id that stands for a body that is a test and about no job: the one
+	// that the console sends when a moderation callback URL is saved, or an empty one. It
+	// is empty for every other body. A probe has no record.
 	Probe string
 }
 
-// Decode reads a callback body, XML or JSON by its first byte, in any shape that CI
-// documents: jobs (JobsDetail, one or several, with or without EventName), a
-// workflow run (WorkflowExecution), a review in the Detail form (JobsDetail) or the
-// Simple form (code, message, data), or the console's probe. The structure
-// decides, never a Content-Type or a job type, so that a job type nobody has seen
-// decodes like any other. Its error is a [*MalformedError].
+// The values of Callback.Probe.
+const (
+	ProbeConsole = "test_trace_id"
+	ProbeEmpty   = "empty"
+)
+
+// Decode reads the body of a callback, XML or JSON by its first byte, in any shape that
+// CI documents:
+//
+//   - jobs: JobsDetail, one or several, with or without EventName
+//   - a workflow run: WorkflowExecution
+//   - a review in the Detail form (JobsDetail) or the Simple form (code, message, data)
+//   - the console's test body, and an empty one, which are a probe
+//
+// The structure decides, never a Content-Type or the type of a job, so that a type that
+// nobody has seen decodes like any other.
+//
+// The error is a [*MalformedError] and the callback nil where the body was not
+// understood. Where some of its jobs were understood and others were not, the callback
+// holds those that were, and the error is a [*PartialError].
 //
 // https://www.tencentcloud.com/document/product/1045/49942
 func Decode(body []byte) (*Callback, error) {
-	root, err := read(string(body))
+	text := strings.TrimPrefix(string(body), "\uFEFF")
+	if strings.TrimLeft(text, space) == "" {
+		return &Callback{Probe: ProbeEmpty}, nil
+	}
+	root, err := readTree(text)
 	if err != nil {
 		return nil, err
 	}
-	event := root.value(eventName)
-	if inner := root.only("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
-		root, event = inner, cmp.Or(inner.value(eventName), event)
+	event, root := unwrap(root)
+	if isConsoleProbe(root) {
+		return &Callback{Probe: ProbeConsole}, nil
 	}
-	if isProbe(root) {
-		return &Callback{Probe: probeID}, nil
-	}
-	all, err := records(event, root)
-	if err != nil {
-		return nil, err
-	}
-	return &Callback{Records: all}, nil
+	return decodeCallback(event, root)
 }
 
-// read gives the body's tree.
-func read(body string) (*node, error) {
-	text := strings.TrimPrefix(body, "\uFEFF")
-	if at := invalidUTF8(text); at >= 0 {
-		return nil, malformedAt(text, at, "", "not UTF-8, the only encoding that is accepted")
+// DecodeQueried reads one element of CI's answer to a query, a JobsDetail or a
+// WorkflowExecution, alone or in a Response. The record has [SourceQuery] for its
+// source. Its error is a [*MalformedError].
+//
+// The answer says what a callback says, but in other bytes: times that are not set are -
+// or empty, nothing says which event it is, reviews are XML and name no bucket, and the
+// name of a workflow is in Name.
+// https://www.tencentcloud.com/document/product/1045/73113
+func DecodeQueried(element []byte) (*Record, error) {
+	root, err := readTree(strings.TrimPrefix(string(element), "\uFEFF"))
+	if err != nil {
+		return nil, err
+	}
+	_, root = unwrap(root)
+	d := decoding{source: SourceQuery}
+	switch err := d.decode(root); {
+	case err != nil:
+		return nil, err
+	case len(d.faults) > 0:
+		return nil, d.faults[0]
+	case len(d.records) == 0:
+		return nil, malformed("", "no job in it: neither JobsDetail nor WorkflowExecution is there and not empty")
+	case len(d.records) > 1:
+		return nil, malformed("", "%d jobs, where one was expected", len(d.records))
+	}
+	return d.records[0], nil
+}
+
+// readTree returns the tree of a body.
+func readTree(text string) (*node, error) {
+	if offset := firstInvalidUTF8(text); offset >= 0 {
+		return nil, malformedAt(text, offset, "", "not UTF-8, the only encoding that is accepted")
 	}
 	switch trimmed := strings.TrimLeft(text, space); {
 	case trimmed == "":
@@ -66,15 +107,16 @@ func read(body string) (*node, error) {
 	case trimmed[0] == '{':
 		return readJSON(text)
 	default:
-		return nil, malformedAt(text, len(text)-len(trimmed), "", "neither XML nor a JSON object: it starts with %s", quote(string([]rune(trimmed[:min(4, len(trimmed))])[:1])))
+		_, size := utf8.DecodeRuneInString(trimmed)
+		return nil, malformedAt(text, len(text)-len(trimmed), "", "neither XML nor a JSON object: it starts with %s", quote(trimmed[:size]))
 	}
 }
 
 // space is what XML and JSON call white space.
 const space = " \t\r\n"
 
-// invalidUTF8 gives the place of the first byte that is not UTF-8, or -1.
-func invalidUTF8(s string) int {
+// firstInvalidUTF8 returns the offset of the first byte that is not UTF-8, or -1.
+func firstInvalidUTF8(s string) int {
 	if utf8.ValidString(s) {
 		return -1
 	}
@@ -87,193 +129,149 @@ func invalidUTF8(s string) int {
 	}
 }
 
-const (
-	probeID      = "test_trace_id"
-	probeMessage = "Test request when setting callback url"
-)
-
-// isProbe tells the console's test body: its fixed message, about no job.
-// https://cloud.tencent.com/document/product/436/45435
-func isProbe(root *node) bool {
-	id := root.only("data").value("trace_id")
-	return !root.has(jobsDetail, workflowExecution) && root.value("message") == probeMessage && (id == probeID || id == "")
+// unwrap returns the EventName and the node that holds the jobs: the root, or the
+// Response in it, which JSON has where XML has it for its root.
+func unwrap(root *node) (event string, holder *node) {
+	event = root.text(eventName)
+	if inner := root.single("Response"); inner != nil && inner.kind == object && !root.has(jobsDetail, workflowExecution, "data") {
+		return cmp.Or(inner.text(eventName), event), inner
+	}
+	return event, root
 }
 
-// records gives the records of a body, the newest for each id.
-func records(event string, root *node) ([]*Record, error) {
+const consoleProbeMessage = "Test request when setting callback url"
+
+// isConsoleProbe reports whether a body is the console's test: its fixed message, about
+// no job. https://cloud.tencent.com/document/product/436/45435
+func isConsoleProbe(root *node) bool {
+	id := root.single("data").text("trace_id")
+	return !root.has(jobsDetail, workflowExecution) && root.text("message") == consoleProbeMessage && (id == ProbeConsole || id == "")
+}
+
+// decodeCallback returns what a callback's body says, the newest version of each id
+// apart from the older ones.
+func decodeCallback(event string, root *node) (*Callback, error) {
 	if len(event) > MaxEventBytes {
 		return nil, malformed(eventName, "longer than %d bytes", MaxEventBytes)
 	}
-	b := builder{event: event, room: MaxOutputBytes}
-	index := map[string]int{}
-	for n := root.kids.first; n != nil; n = n.next {
-		if n.name == jobsDetail || n.name == workflowExecution {
-			if err := b.add(fmt.Sprintf("%s[%d]", n.name, index[n.name]), n); err != nil {
-				return nil, err
-			}
-			index[n.name]++
-		}
+	d := decoding{event: event}
+	if err := d.decode(root); err != nil {
+		return nil, err
 	}
-	if data := root.only("data"); len(b.records) == 0 && data != nil && data.kind == object {
-		r := simpleReview(root, data)
-		if err := checkID("data", "trace_id", r.ID); err != nil {
-			return nil, err
-		}
-		b.records = append(b.records, r)
-	}
-	if len(b.records) == 0 {
+	switch {
+	case len(d.records) == 0 && len(d.faults) > 0:
+		return nil, d.faults[0]
+	case len(d.records) == 0:
 		return nil, malformed("", "no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty")
 	}
-	return newest(b.records)
+	newest, older, err := splitVersions(d.records)
+	if err != nil {
+		return nil, err
+	}
+	callback := &Callback{Records: newest, Older: older}
+	if len(d.faults) > 0 {
+		return callback, &PartialError{Faults: d.faults}
+	}
+	return callback, nil
 }
 
-// builder makes records, within the limits that hold for a body as a whole.
-type builder struct {
-	event   string
-	room    int // for outputs, in bytes
-	records []*Record
+// decoding gathers the records of a body, and the faults of jobs that are none.
+type decoding struct {
+	event, source string
+	outputs       int // of all records
+	records       []*Record
+	faults        []*MalformedError
 }
 
-// add makes the record of one JobsDetail or WorkflowExecution.
-func (b *builder) add(path string, n *node) error {
-	if n.kind != object {
-		return malformed(path, "not an object with the fields of a job")
+// decode takes every job, workflow run and review of a body. Its error is for a body
+// that is refused whole.
+func (d *decoding) decode(root *node) error {
+	counts := map[string]int{}
+	for n := range root.children.all() {
+		if n.name != jobsDetail && n.name != workflowExecution {
+			continue
+		}
+		path := fmt.Sprintf("%s[%d]", n.name, counts[n.name])
+		counts[n.name]++
+		if len(d.records)+len(d.faults) == MaxJobs {
+			return malformed(path, "more than %d jobs in one callback", MaxJobs)
+		}
+		d.add(d.element(path, n))
 	}
-	if len(b.records) == MaxJobs {
-		return malformed(path, "more than %d jobs in one callback", MaxJobs)
+	if data := root.single("data"); len(counts) == 0 && data != nil && data.kind == object {
+		d.add(d.simpleReview(root, data))
 	}
-	id, record := "JobId", jobOrReview
-	if n.name == workflowExecution {
-		id, record = "RunId", workflow
-	}
-	r := record(b.event, n)
-	if err := checkID(path, id, r.ID); err != nil {
-		return err
-	}
-	o := outputs{room: b.room}
-	switch r.Kind {
-	case KindJob:
-		o.job(n, r.State == "Success")
-	case KindWorkflow:
-		o.workflow(n)
-	}
-	if o.room < 0 {
-		return malformed(path, "the buckets, regions and keys of all outputs come to more than %d bytes", MaxOutputBytes)
-	}
-	b.room = o.room
-	r.Outputs = o.list
-	r.Detail = n.normal()
-	b.records = append(b.records, r)
 	return nil
 }
 
-// checkID checks the id that a node has under a name.
-func checkID(path, name, id string) error {
+// add takes a record, or the fault that it has instead.
+func (d *decoding) add(r *Record, fault *MalformedError) {
+	if fault != nil {
+		d.faults = append(d.faults, fault)
+		return
+	}
+	r.Version, r.Source = Version, d.source
+	d.outputs += len(r.Outputs)
+	d.records = append(d.records, r)
+}
+
+// element returns the record of a JobsDetail or a WorkflowExecution.
+func (d *decoding) element(path string, n *node) (*Record, *MalformedError) {
+	if n.kind != object {
+		return nil, malformed(path, "not an object with the fields of a job")
+	}
+	var r *Record
+	var found outputs
+	idName := "JobId"
 	switch {
-	case id == "":
+	case n.name == workflowExecution:
+		idName = "RunId"
+		r = workflowRecord(n)
+		found.ofWorkflow(n)
+	case isReview(d.event, n):
+		r = reviewRecord(n)
+		found.ofReview(n)
+	default:
+		r = jobRecord(n)
+		found.ofJob(n, r.Succeeded())
+	}
+	if fault := checkID(path, idName, r); fault != nil {
+		return nil, fault
+	}
+	switch {
+	case found.tooMany:
+		return nil, malformed(path, "more than %d outputs of one job", MaxOutputs)
+	case d.outputs+len(found.list) > MaxBodyOutputs:
+		return nil, malformed(path, "more than %d outputs of all jobs of one callback", MaxBodyOutputs)
+	}
+	r.Event, r.Outputs = d.event, found.list
+	r.Detail = n.normalForm()
+	return r, nil
+}
+
+// simpleReview returns the record of a review in the Simple form.
+func (d *decoding) simpleReview(root, data *node) (*Record, *MalformedError) {
+	r := simpleReviewRecord(root, data)
+	if fault := checkID("data", "trace_id", r); fault != nil {
+		return nil, fault
+	}
+	r.Detail = root.normalForm()
+	return r, nil
+}
+
+// checkID returns a fault where the id of a record, which stands under a name in the
+// node of that path, cannot be part of a key.
+func checkID(path, name string, r *Record) *MalformedError {
+	switch {
+	case r.ID == "":
 		return malformed(path, "no %s, or not a single one", name)
-	case !validID.MatchString(id):
-		return malformed(path+"."+name, "%s is not an id: it must be 1 to 64 letters, digits, _ or -", quote(id))
+	case isPlainID(r.ID):
+		return nil
+	case name != "trace_id":
+		return malformed(path+"."+name, "%s is not an id: it must be 1 to 64 letters, digits, _ or -", quote(r.ID))
+	case !isTraceID(r.ID):
+		return malformed(path+"."+name, "%s is not an id: it must be 1 to 96 letters, digits or any of _ - + / =", quote(r.ID))
 	default:
 		return nil
 	}
-}
-
-// jobOrReview makes the record of a JobsDetail. Jobs have an Operation, an Input, a Tag
-// and a queue. Reviews have none of these, but what was reviewed, in every state, and a
-// verdict in the end; most say in EventName what they are.
-func jobOrReview(event string, d *node) *Record {
-	switch {
-	case d.has("Operation", "Input", "Tag", "QueueId"):
-		return job(event, d)
-	case strings.HasPrefix(event, "Review"),
-		d.has("Object", "Url", "Content", "BucketId", "DataId"),
-		d.has("ForbidState", "Result", "Suggestion", "Label"):
-		return review(event, d)
-	default:
-		return job(event, d)
-	}
-}
-
-func job(event string, d *node) *Record {
-	in, op := d.child("Input"), d.child("Operation")
-	r := &Record{
-		Kind: KindJob, ID: d.value("JobId"), Event: event,
-		Input:    input(in.first("BucketId", "Bucket"), in.value("Region"), in.value("Object")),
-		UserData: op.value("UserData"),
-	}
-	if r.UserData == "" {
-		r.UserData = d.value("UserData")
-	}
-	if w := d.child("Workflow"); w != nil {
-		r.Workflow = workflowRef(w)
-	}
-	common(r, d)
-	return r
-}
-
-func review(event string, d *node) *Record {
-	r := &Record{
-		Kind: KindReview, ID: d.value("JobId"), Event: event,
-		Input:    input(d.first("BucketId", "Bucket"), d.value("Region"), d.value("Object")),
-		UserData: d.value("UserData"),
-	}
-	common(r, d)
-	return r
-}
-
-func workflow(event string, w *node) *Record {
-	r := &Record{
-		Kind: KindWorkflow, ID: w.value("RunId"), Event: event,
-		Input:    input(w.first("BucketId", "Bucket"), w.value("Region"), w.value("Object")),
-		Workflow: workflowRef(w),
-		UserData: w.value("UserData"),
-	}
-	common(r, w)
-	return r
-}
-
-// simpleReview makes the record of a review in the Simple form, which has a code
-// where others have a state.
-func simpleReview(root, data *node) *Record {
-	r := &Record{
-		Version: Version, Kind: KindReview, ID: data.value("trace_id"), Event: data.value("event"),
-		State: "Failed", Code: root.value("code"), Message: root.value("message"),
-		Detail: root.normal(),
-	}
-	if r.Code == "0" {
-		r.State = "Success"
-	}
-	return r
-}
-
-// common fills in what jobs, reviews and workflows call by the same names, or
-// nearly so: a workflow has CreateTime for CreationTime.
-func common(r *Record, d *node) {
-	r.Version = Version
-	if r.State = d.value("State"); r.State == "" {
-		r.State = StateUnknown
-	}
-	r.Code, r.Message = d.value("Code"), d.value("Message")
-	r.Tag, r.SubTag, r.QueueID = d.value("Tag"), d.value("SubTag"), d.value("QueueId")
-	r.CreationTime = rfc3339(d.first("CreationTime", "CreateTime"))
-	r.StartTime, r.EndTime = rfc3339(d.value("StartTime")), rfc3339(d.value("EndTime"))
-}
-
-func input(bucket, region, key string) *Object {
-	if bucket == "" && region == "" && key == "" {
-		return nil
-	}
-	return &Object{Bucket: bucket, Region: region, Key: key}
-}
-
-func workflowRef(w *node) *WorkflowRef {
-	ref := WorkflowRef{
-		RunID: w.value("RunId"), WorkflowID: w.value("WorkflowId"),
-		WorkflowName: w.value("WorkflowName"), Name: w.value("Name"),
-	}
-	if ref == (WorkflowRef{}) {
-		return nil
-	}
-	return &ref
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// decodeOne gives the one record of a body.
+// decodeOne returns the one record of a body.
 func decodeOne(t testing.TB, body string) *model.Record {
 	t.Helper()
 	c, err := model.Decode([]byte(body))
@@ -97,10 +97,10 @@ func TestFields(t *testing.T) {
 				"Operation":{"UserData":"mine"},
 				"Workflow":{"RunId":"i1","WorkflowId":"w1","WorkflowName":"night","Name":"Transcode_1"}}]}`,
 			want: model.Record{
-				Version: 1, Kind: model.KindJob, ID: "j1", Event: "TaskFinish", State: "Failed",
+				Version: 2, Kind: model.KindJob, ID: "j1", Event: "TaskFinish", State: "Failed",
 				Code: "InvalidArgument", Message: "it & failed", Tag: "SuperResolution", SubTag: "DigitalWatermark", QueueID: "p1",
 				CreationTime: "2026-03-02T10:00:00+08:00", StartTime: "2026-03-02T10:00:01+08:00", EndTime: "2026-03-02T10:00:31+08:00",
-				Input:    &model.Object{Bucket: "b-1", Region: "ap-beijing", Key: "/in.mp4"},
+				Input:    &model.Input{Object: model.Object{Bucket: "b-1", Region: "ap-beijing", Key: "/in.mp4"}},
 				Workflow: &model.WorkflowRef{RunID: "i1", WorkflowID: "w1", WorkflowName: "night", Name: "Transcode_1"},
 				UserData: "mine",
 			},
@@ -108,38 +108,38 @@ func TestFields(t *testing.T) {
 		"job_says_little": {
 			body: `{"JobsDetail":{"JobId":"j1","Message":["a","b"],"Tag":{"x":"y"},"UserData":"top","Input":{"Bucket":"b-2"},"Workflow":{"Other":"o"}}}`,
 			want: model.Record{
-				Version: 1, Kind: model.KindJob, ID: "j1", State: "Unknown",
-				Input: &model.Object{Bucket: "b-2"}, UserData: "top",
+				Version: 2, Kind: model.KindJob, ID: "j1", State: "Unknown",
+				Input: &model.Input{Object: model.Object{Bucket: "b-2"}}, UserData: "top",
 			},
 		},
 		"nested_names_are_not_the_jobs": {
 			body: `{"JobsDetail":{"JobId":"j1","Operation":{"DigitalWatermark":{"State":"Failed","Message":"m"},
 				"PicProcessResult":[{"State":"Failed","Code":"c","JobId":"j2"}]},
 				"Input":{"CosHeaders":[{"Key":"EventName","Value":"cos:ObjectCreated:Put"}]}}}`,
-			want: model.Record{Version: 1, Kind: model.KindJob, ID: "j1", State: "Unknown"},
+			want: model.Record{Version: 2, Kind: model.KindJob, ID: "j1", State: "Unknown"},
 		},
 		"review": {
 			body: `{"EventName":"ReviewVideo","JobsDetail":{"BucketId":"b-1","Region":"ap-beijing","Object":"v.mp4","JobId":"av1",
 				"Code":"c","Message":"m","State":"Success","ForbidState":0,"CreationTime":"2021-08-10T21:01:08+08:00","UserData":"u"}}`,
 			want: model.Record{
-				Version: 1, Kind: model.KindReview, ID: "av1", Event: "ReviewVideo", State: "Success", Code: "c", Message: "m",
+				Version: 2, Kind: model.KindReview, ID: "av1", Event: "ReviewVideo", State: "Success", Code: "c", Message: "m",
 				CreationTime: "2021-08-10T21:01:08+08:00",
-				Input:        &model.Object{Bucket: "b-1", Region: "ap-beijing", Key: "v.mp4"}, UserData: "u",
+				Input:        &model.Input{Object: model.Object{Bucket: "b-1", Region: "ap-beijing", Key: "v.mp4"}}, UserData: "u",
 			},
 		},
 		"simple_review": {
 			body: `{"code":0,"message":"success","data":{"event":"ReviewImage","trace_id":"si1"}}`,
 			want: model.Record{
-				Version: 1, Kind: model.KindReview, ID: "si1", Event: "ReviewImage", State: "Success", Code: "0", Message: "success",
+				Version: 2, Kind: model.KindReview, ID: "si1", Event: "ReviewImage", State: "Success", Code: "0", Message: "success",
 			},
 		},
 		"workflow": {
 			body: `{"EventName":"WorkflowFinish","WorkflowExecution":{"WorkflowId":"w1","WorkflowName":"night","RunId":"i1","State":"Success",
 				"BucketId":"b-1","Object":"in.mp4","CreateTime":"2026-03-02 10:00:00+0800","EndTime":"2026-03-02 10:00:05+0800"}}`,
 			want: model.Record{
-				Version: 1, Kind: model.KindWorkflow, ID: "i1", Event: "WorkflowFinish", State: "Success",
+				Version: 2, Kind: model.KindWorkflow, ID: "i1", Event: "WorkflowFinish", State: "Success",
 				CreationTime: "2026-03-02T10:00:00+08:00", EndTime: "2026-03-02T10:00:05+08:00",
-				Input:    &model.Object{Bucket: "b-1", Key: "in.mp4"},
+				Input:    &model.Input{Object: model.Object{Bucket: "b-1", Key: "in.mp4"}},
 				Workflow: &model.WorkflowRef{RunID: "i1", WorkflowID: "w1", WorkflowName: "night"},
 			},
 		},

@@ -68,7 +68,7 @@ func ExampleRecord_Encode() {
 	}
 	os.Stdout.Write(encoded)
 	// Output:
-	// {"version":1,"kind":"job","id":"j1","state":"Success","detail":{"JobId":"j1","Progress":"100","State":"Success"}}
+	// {"version":2,"kind":"job","id":"j1","state":"Success","detail":{"JobId":"j1","Progress":"100","State":"Success"}}
 }
 
 // The callback of a job's end is newer than that of its start, whichever comes first.

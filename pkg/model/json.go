@@ -6,43 +6,43 @@ import (
 	"unicode/utf16"
 )
 
-// jsonReader reads a JSON body (RFC 8259) into a tree. It is written by hand, for
-// encoding/json's tokens cost several times as much, do not say where a fault is,
-// and put U+FFFD for half a surrogate pair, which makes up text.
+// jsonReader reads a JSON body (RFC 8259) into a tree. It is written by hand because
+// encoding/json's tokens cost several times as much, do not say where a fault is, and
+// replace half a surrogate pair by U+FFFD, which the sender never wrote.
 type jsonReader struct {
-	body  string // valid UTF-8
-	at    int    // the next byte
-	arena arena
-	path  []step // to the value that is being read
+	body   string // valid UTF-8
+	offset int    // of the next byte
+	arena  arena
+	path   []step // to the value that is being read
 }
 
-// step is one part of a path: an item's index, or a member's name where index is
-// negative.
+// step is one part of a path: the index of an item, or, where that is negative, the
+// name of a member.
 type step struct {
 	name  string
 	index int
 }
 
-// readJSON gives the top object of a JSON body.
+// readJSON returns the top object of a JSON body.
 func readJSON(body string) (*node, error) {
 	r := &jsonReader{body: body}
-	r.space()
-	var top list
+	r.skipSpace()
+	var top nodeList
 	if err := r.value("", &top, 0); err != nil {
 		return nil, err
 	}
-	if r.space(); r.at < len(body) {
+	if r.skipSpace(); r.offset < len(body) {
 		return nil, r.fail("something follows the JSON object")
 	}
-	if top.first == nil {
+	if top.empty() {
 		return &node{kind: object}, nil
 	}
-	return top.first, nil
+	return top.head, nil
 }
 
-// value reads the value that begins here, below depth open objects and arrays,
+// value reads the value at the offset, which stands in depth open objects and arrays,
 // and adds it to its siblings unless it is empty.
-func (r *jsonReader) value(name string, into *list, depth int) (err error) {
+func (r *jsonReader) value(name string, into *nodeList, depth int) (err error) {
 	if !r.arena.count(1) {
 		return r.fail("more than %d values", MaxNodes)
 	}
@@ -50,62 +50,62 @@ func (r *jsonReader) value(name string, into *list, depth int) (err error) {
 	switch r.peek() {
 	case '{':
 		n.kind = object
-		n.kids, err = r.object(depth + 1)
+		n.children, err = r.object(depth + 1)
 	case '[':
 		n.kind = array
-		if n.kids, err = r.array(name, depth+1); n.kids.single() {
-			n = *n.kids.first
+		if n.children, err = r.array(name, depth+1); n.children.hasOne() {
+			n = *n.children.head
 		}
 	case '"':
-		n.text, err = r.string()
+		n.scalar, err = r.string()
 	default:
-		n.text, err = r.literal()
+		n.scalar, err = r.literal()
 	}
-	if err == nil && (n.kids.first != nil || !isBlank(n.text)) {
+	if err == nil && (!n.children.empty() || !isBlank(n.scalar)) {
 		into.add(r.arena.node(n))
 	}
 	return err
 }
 
-// object reads an object's members. Those of one name, and the items of a
-// member's array, become children of that name.
-func (r *jsonReader) object(depth int) (kids list, err error) {
+// object reads the members of an object. Members of one name, and the items of a
+// member's array, all become children of that name.
+func (r *jsonReader) object(depth int) (children nodeList, err error) {
 	more, err := r.open('}', depth)
 	for ; more && err == nil; more, err = r.next('}') {
 		if r.peek() != '"' {
-			return kids, r.unexpected(`a name in quotes`)
+			return children, r.unexpected(`a name in quotes`)
 		}
 		name, err := r.string()
 		if err != nil {
-			return kids, err
+			return children, err
 		}
-		if r.space(); r.peek() != ':' {
-			return kids, r.unexpected("a colon")
+		if r.skipSpace(); r.peek() != ':' {
+			return children, r.unexpected("a colon")
 		}
-		r.at++
-		r.space()
+		r.offset++
+		r.skipSpace()
 		r.path = append(r.path, step{name: name, index: -1})
 		if r.peek() == '[' {
 			if !r.arena.count(1) {
-				return kids, r.fail("more than %d values", MaxNodes)
+				return children, r.fail("more than %d values", MaxNodes)
 			}
-			var items list
+			var items nodeList
 			items, err = r.array(name, depth+1)
-			kids.append(items)
+			children.append(items)
 		} else {
-			err = r.value(name, &kids, depth)
+			err = r.value(name, &children, depth)
 		}
 		if err != nil {
-			return kids, err
+			return children, err
 		}
 		r.path = r.path[:len(r.path)-1]
 	}
-	return kids, err
+	return children, err
 }
 
-// array reads an array's items. An array of one element is that element: [[1,2]] is
-// [1,2].
-func (r *jsonReader) array(name string, depth int) (items list, err error) {
+// array reads the items of an array. An array of one element is that element, so that
+// [[1,2]] reads as [1,2].
+func (r *jsonReader) array(name string, depth int) (items nodeList, err error) {
 	more, err := r.open(']', depth)
 	for i := 0; more && err == nil; i++ {
 		r.path = append(r.path, step{index: i})
@@ -115,112 +115,114 @@ func (r *jsonReader) array(name string, depth int) (items list, err error) {
 		r.path = r.path[:len(r.path)-1]
 		more, err = r.next(']')
 	}
-	if items.single() && items.first.kind == array {
-		items = items.first.kids
+	if items.hasOne() && items.head.kind == array {
+		items = items.head.children
 	}
 	return items, err
 }
 
-// open steps into an object or array, and tells whether there is anything in it.
+// open steps into an object or array, and reports whether there is anything in it.
 func (r *jsonReader) open(end byte, depth int) (more bool, err error) {
 	if depth > MaxDepth {
 		return false, r.fail("objects and arrays nest deeper than %d", MaxDepth)
 	}
-	r.at++
-	if r.space(); r.peek() == end {
-		r.at++
+	r.offset++
+	if r.skipSpace(); r.peek() == end {
+		r.offset++
 		return false, nil
 	}
 	return true, nil
 }
 
-// next steps over what stands behind an item: a comma, or the end.
+// next steps over what follows an item, a comma or the end, and reports whether there is
+// another item.
 func (r *jsonReader) next(end byte) (more bool, err error) {
-	r.space()
+	r.skipSpace()
 	switch c := r.peek(); c {
 	case ',', end:
-		r.at++
-		r.space()
+		r.offset++
+		r.skipSpace()
 		return c == ',', nil
 	default:
 		return false, r.unexpected("a comma or " + string(end))
 	}
 }
 
-// string reads the string that begins here.
+// string reads the string at the offset.
 func (r *jsonReader) string() (string, error) {
-	r.at++
-	start := r.at
-	var before strings.Builder // what stands before start, where escapes break the text up
-	for r.at < len(r.body) {
-		switch c := r.body[r.at]; {
+	r.offset++
+	start := r.offset
+	var unescaped strings.Builder // the text before start, once there was an escape
+	for r.offset < len(r.body) {
+		switch c := r.body[r.offset]; {
 		case c == '"':
-			rest := r.body[start:r.at]
-			r.at++
-			if before.Len() == 0 {
+			rest := r.body[start:r.offset]
+			r.offset++
+			if unescaped.Len() == 0 {
 				return rest, nil
 			}
-			before.WriteString(rest)
-			return before.String(), nil
+			unescaped.WriteString(rest)
+			return unescaped.String(), nil
 		case c == '\\':
-			before.WriteString(r.body[start:r.at])
-			if err := r.escape(&before); err != nil {
+			unescaped.WriteString(r.body[start:r.offset])
+			if err := r.escape(&unescaped); err != nil {
 				return "", err
 			}
-			start = r.at
+			start = r.offset
 		case c < 0x20:
 			return "", r.fail("a control character in a string, %s, is not escaped", quote(string(c)))
 		default:
-			r.at++
+			r.offset++
 		}
 	}
 	return "", r.unexpected("the end of a string")
 }
 
-// escape reads the escape that begins here.
+// escape reads the escape sequence at the offset.
 func (r *jsonReader) escape(into *strings.Builder) error {
 	const letters, means = `"\/bfnrt`, "\"\\/\b\f\n\r\t"
-	if r.at+1 < len(r.body) {
-		if i := strings.IndexByte(letters, r.body[r.at+1]); i >= 0 {
+	if r.offset+1 < len(r.body) {
+		if i := strings.IndexByte(letters, r.body[r.offset+1]); i >= 0 {
 			into.WriteByte(means[i])
-			r.at += 2
+			r.offset += 2
 			return nil
 		}
 	}
-	c := r.unit(r.at)
+	c := r.utf16Unit(r.offset)
 	size := len(`\u0000`)
 	if utf16.IsSurrogate(c) {
-		if c = utf16.DecodeRune(c, r.unit(r.at+size)); c == '\uFFFD' {
+		if c = utf16.DecodeRune(c, r.utf16Unit(r.offset+size)); c == '\uFFFD' {
 			return r.fail(`half a surrogate pair (\uD800 to \uDFFF)`)
 		}
 		size *= 2
 	}
 	if c < 0 {
-		return r.fail("%s is no escape", quote(r.body[r.at:min(r.at+2, len(r.body))]))
+		return r.fail("%s is no escape", quote(r.body[r.offset:min(r.offset+2, len(r.body))]))
 	}
 	into.WriteRune(c)
-	r.at += size
+	r.offset += size
 	return nil
 }
 
-// unit gives the UTF-16 code unit that \uXXXX at a place means, or -1.
-func (r *jsonReader) unit(at int) rune {
-	if len(r.body) < at+6 || r.body[at:at+2] != `\u` {
+// utf16Unit returns the UTF-16 code unit that \uXXXX at an offset stands for, or -1.
+func (r *jsonReader) utf16Unit(offset int) rune {
+	if len(r.body) < offset+6 || r.body[offset:offset+2] != `\u` {
 		return -1
 	}
-	v, err := strconv.ParseUint(r.body[at+2:at+6], 16, 16)
+	v, err := strconv.ParseUint(r.body[offset+2:offset+6], 16, 16)
 	if err != nil {
 		return -1
 	}
 	return rune(v)
 }
 
-// literal reads a number, true, false or null, as it is written.
+// literal reads a number, true or false as the text it is written with, and null as no
+// text.
 func (r *jsonReader) literal() (string, error) {
-	rest := r.body[r.at:]
+	rest := r.body[r.offset:]
 	for _, word := range [...]string{"true", "false", "null"} {
 		if strings.HasPrefix(rest, word) {
-			r.at += len(word)
+			r.offset += len(word)
 			return strings.TrimPrefix(word, "null"), nil
 		}
 	}
@@ -228,11 +230,11 @@ func (r *jsonReader) literal() (string, error) {
 	if n == 0 {
 		return "", r.unexpected("a value")
 	}
-	r.at += n
+	r.offset += n
 	return rest[:n], nil
 }
 
-// number gives the length of the number that s begins with, or 0.
+// number returns the length of the number that s begins with, or 0.
 func number(s string) int {
 	i := 0
 	if strings.HasPrefix(s, "-") {
@@ -263,6 +265,7 @@ func number(s string) int {
 	return i
 }
 
+// digits returns how many digits s begins with.
 func digits(s string) int {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
@@ -272,39 +275,43 @@ func digits(s string) int {
 	return len(s)
 }
 
-func (r *jsonReader) space() {
-	for r.at < len(r.body) {
-		switch r.body[r.at] {
+// skipSpace steps over white space.
+func (r *jsonReader) skipSpace() {
+	for r.offset < len(r.body) {
+		switch r.body[r.offset] {
 		case ' ', '\t', '\r', '\n':
-			r.at++
+			r.offset++
 		default:
 			return
 		}
 	}
 }
 
-// peek gives the next byte, and 0 at the end of the body.
+// peek returns the byte at the offset, and 0 at the end of the body.
 func (r *jsonReader) peek() byte {
-	if r.at == len(r.body) {
+	if r.offset == len(r.body) {
 		return 0
 	}
-	return r.body[r.at]
+	return r.body[r.offset]
 }
 
+// unexpected is the error for a body that goes on with something else than was wanted.
 func (r *jsonReader) unexpected(wanted string) error {
-	if r.at >= len(r.body) {
+	if r.offset >= len(r.body) {
 		return r.fail("the body ends where %s was expected", wanted)
 	}
-	c := []rune(r.body[r.at:min(r.at+4, len(r.body))])[0]
+	c := []rune(r.body[r.offset:min(r.offset+4, len(r.body))])[0]
 	return r.fail("%s was expected, not %s", wanted, quote(string(c)))
 }
 
+// fail is the error for a fault at the offset.
 func (r *jsonReader) fail(format string, args ...any) error {
-	return malformedAt(r.body, r.at, r.where(), format, args...)
+	return malformedAt(r.body, r.offset, r.location(), format, args...)
 }
 
-// where writes the path as JobsDetail[1].Operation.
-func (r *jsonReader) where() string {
+// location writes the path to the value that is being read, such as
+// JobsDetail[1].Operation.
+func (r *jsonReader) location() string {
 	var b strings.Builder
 	for _, s := range r.path {
 		if s.index >= 0 {

@@ -6,44 +6,48 @@ import (
 	"unicode/utf8"
 )
 
-// The normal form of a node is JSON that XML and JSON of one job agree on: names
-// as CI writes them and sorted, every scalar a string with the text as sent,
-// nothing that is empty, an array where a name repeats or CI documents that it may.
+// The normal form of a node is JSON that is the same for the XML and the JSON of one
+// job: names as CI writes them and sorted, every scalar a string with the text as sent,
+// nothing that is empty, an array where a name occurs more than once or CI documents
+// that it may.
+//
+//	<A><B>1</B><C/></A>    {"A":{"B":1,"C":""}}      {"A":{"B":"1"}}
+//	<A><B>1</B><B>2</B></A>    {"A":{"B":[1,2]}}     {"A":{"B":["1","2"]}}
 
-// isBlank tells whether a text counts as empty.
+// isBlank reports whether a text counts as empty.
 func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// normal writes a node in normal form.
-func (n *node) normal() []byte {
-	w := normalWriter{out: make([]byte, 0, n.size())}
+// normalForm returns a node in normal form.
+func (n *node) normalForm() []byte {
+	w := normalWriter{out: make([]byte, 0, n.estimatedSize())}
 	w.value(n)
 	return w.out
 }
 
-// size tells about how long a node is in normal form: exactly, but for escapes and
-// for what repeats.
-func (n *node) size() int {
-	size := len(n.text) + len(`""`)
-	for k := n.kids.first; k != nil; k = k.next {
-		size += len(k.name) + len(`"":,`) + k.size()
+// estimatedSize returns how long a node is in normal form, but for the bytes that
+// escapes and arrays add.
+func (n *node) estimatedSize() int {
+	size := len(n.scalar) + len(`""`)
+	for child := n.children.head; child != nil; child = child.next {
+		size += len(child.name) + len(`"":,`) + child.estimatedSize()
 	}
 	return size
 }
 
 type normalWriter struct {
 	out     []byte
-	scratch []*node // the members that are being sorted, a stretch for each depth
+	members []*node // of the open objects, those of each object sorted by name
 }
 
 func (w *normalWriter) value(n *node) {
 	switch n.kind {
 	case scalar:
-		w.string(n.text)
+		w.string(n.scalar)
 	case array:
 		w.out = append(w.out, '[')
-		for k := n.kids.first; k != nil; k = k.next {
+		for item := n.children.head; item != nil; item = item.next {
 			w.comma('[')
-			w.value(k)
+			w.value(item)
 		}
 		w.out = append(w.out, ']')
 	default:
@@ -52,55 +56,56 @@ func (w *normalWriter) value(n *node) {
 }
 
 func (w *normalWriter) object(n *node) {
-	start := len(w.scratch)
-	for k := n.kids.first; k != nil; k = k.next {
-		w.scratch = append(w.scratch, k)
+	start := len(w.members)
+	for child := n.children.head; child != nil; child = child.next {
+		w.members = append(w.members, child)
 	}
-	slices.SortStableFunc(w.scratch[start:], func(a, b *node) int { return strings.Compare(a.name, b.name) })
-	end := len(w.scratch)
+	slices.SortStableFunc(w.members[start:], func(a, b *node) int { return strings.Compare(a.name, b.name) })
+	end := len(w.members)
 
 	w.out = append(w.out, '{')
 	for i := start; i < end; {
-		j := i + 1
-		for j < end && w.scratch[j].name == w.scratch[i].name {
-			j++
+		next := i + 1
+		for next < end && w.members[next].name == w.members[i].name {
+			next++
 		}
 		w.comma('{')
-		w.string(w.scratch[i].name)
+		w.string(w.members[i].name)
 		w.out = append(w.out, ':')
-		w.member(n.name, i, j)
-		i = j
+		w.sameName(n.name, i, next)
+		i = next
 	}
 	w.out = append(w.out, '}')
-	w.scratch = w.scratch[:start]
+	w.members = w.members[:start]
 }
 
-// member writes the values of one name, scratch[i:j].
-func (w *normalWriter) member(parent string, i, j int) {
-	if j == i+1 && !repeats(parent, w.scratch[i]) {
-		w.value(w.scratch[i])
+// sameName writes the value of members[from:to], which all have the same name.
+func (w *normalWriter) sameName(parent string, from, to int) {
+	if to == from+1 && !isRepeatable(parent, w.members[from]) {
+		w.value(w.members[from])
 		return
 	}
 	w.out = append(w.out, '[')
-	for ; i < j; i++ {
+	for ; from < to; from++ {
 		w.comma('[')
-		w.value(w.scratch[i])
+		w.value(w.members[from])
 	}
 	w.out = append(w.out, ']')
 }
 
-// comma separates what follows from what stands before it, if anything.
+// comma separates what follows from what precedes it in the same object or array.
 func (w *normalWriter) comma(open byte) {
 	if w.out[len(w.out)-1] != open {
 		w.out = append(w.out, ',')
 	}
 }
 
-// string writes a JSON string. Like encoding/json, but <, > and & stay themselves.
+// string writes a JSON string with the escapes that encoding/json uses, but <, > and &
+// as themselves.
 func (w *normalWriter) string(s string) {
 	const hex = "0123456789abcdef"
 	out := append(w.out, '"')
-	done := 0
+	written := 0
 	for i := 0; i < len(s); {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
@@ -109,16 +114,16 @@ func (w *normalWriter) string(s string) {
 		}
 		if c >= utf8.RuneSelf {
 			r, size := utf8.DecodeRuneInString(s[i:])
-			if r != '\u2028' && r != '\u2029' { // line ends to some readers of JSON lines
+			if r != '\u2028' && r != '\u2029' { // some readers of JSON lines take them for line ends
 				i += size
 				continue
 			}
-			out = append(append(out, s[done:i]...), '\\', 'u', '2', '0', '2', hex[r&0xf])
+			out = append(append(out, s[written:i]...), '\\', 'u', '2', '0', '2', hex[r&0xf])
 			i += size
-			done = i
+			written = i
 			continue
 		}
-		out = append(out, s[done:i]...)
+		out = append(out, s[written:i]...)
 		switch c {
 		case '"', '\\':
 			out = append(out, '\\', c)
@@ -128,7 +133,7 @@ func (w *normalWriter) string(s string) {
 			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
 		}
 		i++
-		done = i
+		written = i
 	}
-	w.out = append(append(out, s[done:]...), '"')
+	w.out = append(append(out, s[written:]...), '"')
 }

@@ -3,6 +3,7 @@ package model_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -121,98 +122,48 @@ func TestNormalForm(t *testing.T) {
 	}
 }
 
-// TestRepeatable holds the table of nodes that repeat, by parent: each occurs once here,
-// and is an array all the same.
-func TestRepeatable(t *testing.T) {
+// TestRepeatables asserts that each row of the table makes an array of a node that occurs
+// once, and in that parent alone.
+func TestRepeatables(t *testing.T) {
 	t.Parallel()
-	for parent, names := range map[string]string{
-		"ActionTags":               "Tags",
-		"AdsInfo":                  "OcrResults LibResults ObjectResults HitInfos SpeakerResults RecognitionResults Keywords",
-		"AudioSection":             "LanguageResults",
-		"BodyRecognition":          "BodyInfo",
-		"CarRecognition":           "CarInfo",
-		"ConcatTemplate":           "AudioMix AudioMixArray ConcatFragment",
-		"Data":                     "PersonTags PlaceTags ActionTags ObjectTags Tags Labels",
-		"DetailPerSecond":          "BBox",
-		"DetailedResult":           "Items",
-		"DetectDetail":             "Result",
-		"Detection":                "MatchDetail TextDetections",
-		"DocProcessResult":         "PageInfo",
-		"DownloadConfig":           "Key",
-		"ErrorDetail":              "ErrorFile",
-		"FaceRecognition":          "FaceInfo",
-		"FileCompressConfig":       "Key KeyConfig",
-		"FillConcat":               "FillInput",
-		"FlashResult":              "sentence_list",
-		"HitInfos":                 "Positions",
-		"ImageOcrResult":           "TextDetections",
-		"ImageResults":             "Results",
-		"Items":                    "AreaCoordSet",
-		"JobsDetail":               "Section Snapshot AudioSection LanguageResults",
-		"JudgementInfo":            "JudgementResult",
-		"LibResults":               "Keywords",
-		"LicenseRecognitionResult": "PlateInfo",
-		"ListInfo":                 "ListResults",
-		"ObjectTags":               "Objects",
-		"Objects":                  "BBox",
-		"OcrResults":               "Keywords",
-		"Operation":                "Watermark WatermarkTemplateId",
-		"Output":                   "StreamExtract",
-		"OutputFile":               "ObjectName ObjectUrl Md5Info",
-		"PageSegment":              "Results",
-		"PersonTags":               "DetailPerSecond",
-		"PetRecognition":           "PetInfo",
-		"PitchScore":               "SentenceScores",
-		"PlaceTags":                "Tags ClipFrameResult",
-		"ResultDetail":             "Words",
-		"ResultInfo":               "ObjectInfo SpriteObjectInfo",
-		"RhythemScore":             "SentenceScores",
-		"Section":                  "LanguageResults",
-		"SpeechRecognitionResult":  "FlashResult ResultDetail",
-		"SplitVideoInfoResult":     "TimeInfo",
-		"SpriteOutputFile":         "ObjectName Md5Info",
-		"Stream":                   "Audio Video",
-		"Subtitles":                "Subtitle",
-		"Tasks":                    "FileInfo",
-		"TextDetections":           "Polygon ItemPolygon Words WordPolygon",
-		"TextResults":              "Results",
-		"Transcode":                "AudioMix AudioMixArray",
-		"TranscodePro":             "AudioMixArray",
-		"VideoMontage":             "AudioMix AudioMixArray",
-		"VideoSynthesis":           "SpliceInfo",
-		"VideoTargetRecResult":     "BodyRecognition PetRecognition CarRecognition FaceRecognition LicenseRecognitionResult",
-		"VqaPlusResult":            "DetailedResult",
-		"WordsGeneralizeResult":    "WordsGeneralizeLable WordsGeneralizeToken",
-		"WorkflowExecution":        "Tasks",
-		"sentence_list":            "word_list",
-	} {
-		for name := range strings.FieldsSeq(names) {
-			want := fmt.Sprintf(`{"Other":"x",%q:["x"]}`, name)
-			if name < "Other" {
-				want = fmt.Sprintf(`{%q:["x"],"Other":"x"}`, name)
-			}
-			if got := normalOf(t, parent, name, "Other"); got != want {
-				t.Errorf("%s is %s, want %s", parent, got, want)
-			}
+	for _, row := range model.Repeatables {
+		parent := strings.Replace(row.Parent, "*", "Porn", 1)
+		if _, isArray := childOf(t, parent, row.Name).([]any); !isArray {
+			t.Errorf("%s in %s is no array", row.Name, row.Parent)
 		}
+		if got := childOf(t, "Elsewhere", row.Name); got != "x" {
+			t.Errorf("%s in Elsewhere is %v", row.Name, got)
+		}
+		if row.Source == "" {
+			t.Errorf("%s in %s has no source", row.Name, row.Parent)
+		}
+	}
+	if !slices.IsSortedFunc(model.Repeatables, func(a, b model.Repeatable) int {
+		return slices.Compare([]string{a.Parent, a.Name}, []string{b.Parent, b.Name})
+	}) {
+		t.Error("the table is not sorted, so that the search does not find every row")
 	}
 }
 
-// normalOf gives a node with two children of a text each in normal form.
-func normalOf(t *testing.T, parent, a, b string) string {
+// childOf returns a child that occurs once in its parent, in normal form.
+func childOf(t *testing.T, parent, child string) any {
 	t.Helper()
-	children := fmt.Sprintf(`%q:"x",%q:"x"}`, a, b)
+	body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","_":{%q:{%q:"x"}}}}`, parent, child)
+	path := []string{"_", parent, child}
 	switch parent {
 	case "JobsDetail":
-		detail := decodeOne(t, `{"JobsDetail":{"JobId":"j1",`+children+`}`).Detail
-		return strings.Replace(string(detail), `"JobId":"j1",`, "", 1)
+		body, path = fmt.Sprintf(`{"JobsDetail":{"JobId":"j1",%q:"x"}}`, child), path[2:]
 	case "WorkflowExecution":
-		detail := decodeOne(t, `{"WorkflowExecution":{"RunId":"i1",`+children+`}`).Detail
-		return strings.Replace(string(detail), `"RunId":"i1",`, "", 1)
-	default:
-		detail := decodeOne(t, fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","_":{%q:{%s}}}`, parent, children)).Detail
-		return strings.TrimSuffix(strings.TrimPrefix(string(detail), fmt.Sprintf(`{"JobId":"j1","_":{%q:`, parent)), "}}")
+		body, path = fmt.Sprintf(`{"WorkflowExecution":{"RunId":"i1",%q:"x"}}`, child), path[2:]
 	}
+	var node any
+	if err := json.Unmarshal(decodeOne(t, body).Detail, &node); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range path {
+		node = node.(map[string]any)[name]
+	}
+	return node
 }
 
 // TestDetailIsWhole tells what detail is of, for each kind.
@@ -238,9 +189,9 @@ func TestDetailIsWhole(t *testing.T) {
 func TestEncode(t *testing.T) {
 	t.Parallel()
 	full := model.Record{
-		Version: 1, Kind: "job", ID: "i", Event: "e", State: "s", Code: "c", Message: "<&>\u2028", Tag: "t", SubTag: "st", QueueID: "q",
+		Version: 2, Kind: "job", ID: "i", Source: "q", Event: "e", State: "s", Verdict: "v", Label: "l", Code: "c", Message: "<&>\u2028", Tag: "t", SubTag: "st", QueueID: "q",
 		CreationTime: "ct", StartTime: "bt", EndTime: "et",
-		Input:    &model.Object{Bucket: "b", Region: "r", Key: "k"},
+		Input:    &model.Input{Object: model.Object{Bucket: "b", Region: "r", Key: "k"}, URL: "u"},
 		Outputs:  []model.Output{{Object: model.Object{Bucket: "b", Region: "r", Key: "k"}, MD5: "m"}, {Object: model.Object{Key: "k2"}}},
 		Workflow: &model.WorkflowRef{RunID: "r", WorkflowID: "w", WorkflowName: "n", Name: "x"},
 		UserData: "u", Detail: json.RawMessage(`{"a":"<&>"}`),
@@ -249,12 +200,12 @@ func TestEncode(t *testing.T) {
 		record model.Record
 		want   string
 	}{
-		"full": {full, `{"version":1,"kind":"job","id":"i","event":"e","state":"s","code":"c","message":"<&>\u2028","tag":"t","subTag":"st","queueId":"q",` +
-			`"creationTime":"ct","startTime":"bt","endTime":"et","input":{"bucket":"b","region":"r","object":"k"},` +
+		"full": {full, `{"version":2,"kind":"job","id":"i","source":"q","event":"e","state":"s","verdict":"v","label":"l","code":"c","message":"<&>\u2028","tag":"t","subTag":"st","queueId":"q",` +
+			`"creationTime":"ct","startTime":"bt","endTime":"et","input":{"bucket":"b","region":"r","object":"k","url":"u"},` +
 			`"outputs":[{"bucket":"b","region":"r","object":"k","md5":"m"},{"object":"k2"}],` +
 			`"workflow":{"runId":"r","workflowId":"w","workflowName":"n","name":"x"},"userData":"u","detail":{"a":"<&>"}}` + "\n"},
-		"least": {model.Record{Version: 1, Kind: "job", ID: "i", State: "s", Detail: json.RawMessage(`{}`)},
-			`{"version":1,"kind":"job","id":"i","state":"s","detail":{}}` + "\n"},
+		"least": {model.Record{Version: 2, Kind: "job", ID: "i", State: "s", Detail: json.RawMessage(`{}`)},
+			`{"version":2,"kind":"job","id":"i","state":"s","detail":{}}` + "\n"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

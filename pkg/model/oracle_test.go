@@ -33,7 +33,7 @@ type reporter interface {
 // arrays have no names, for XML has none.
 type leaf struct{ Path, Text string }
 
-// leavesOf gives the leaves of a body that Decode understands.
+// leavesOf returns the leaves of a body that Decode understands.
 func leavesOf(t reporter, body []byte) []leaf {
 	t.Helper()
 	body = bytes.TrimPrefix(body, []byte("\uFEFF"))
@@ -143,7 +143,7 @@ func sortLeaves(leaves []leaf) []leaf {
 	return leaves
 }
 
-// envelopes gives the bodies that a record's own detail may stand for.
+// envelopes returns the bodies that a record's own detail may stand for.
 func envelopes(r *model.Record) []string {
 	switch {
 	case r.Kind == model.KindWorkflow:
@@ -158,7 +158,7 @@ func envelopes(r *model.Record) []string {
 	}
 }
 
-// isSimple tells a review in the Simple form, whose detail is the whole body.
+// isSimple reports whether this is a review in the Simple form, whose detail is the whole body.
 func isSimple(r *model.Record) bool {
 	var d struct {
 		Data struct {
@@ -176,34 +176,74 @@ func quoteJSON(s string) string {
 	return string(b)
 }
 
-// check holds what is true of every body, and gives its callback and how many
-// leaves were compared. The callback is nil where the body is refused.
+// check asserts what is true of every body, and returns its callback and how many leaves
+// were compared. The callback is nil where the body is refused whole.
 func check(t reporter, schema *jsonschema.Schema, body []byte) (*model.Callback, int) {
 	t.Helper()
 	c, err := model.Decode(body)
 	if err != nil {
-		checkRefusal(t, body, c, err)
+		checkError(t, body, err)
+	}
+	if c == nil {
+		checkRefusal(t, body, err)
 		return nil, 0
 	}
-	if (c.Probe != "") != (len(c.Records) == 0) {
-		t.Fatalf("probe %q and %d records: %s", c.Probe, len(c.Records), body)
+	partial, isPartial := errors.AsType[*model.PartialError](err)
+	if err != nil && !isPartial {
+		t.Fatalf("%T %v beside a callback: %s", err, err, body)
 	}
-	keys := map[string]bool{}
-	for _, r := range c.Records {
-		if keys[r.Key("")] {
-			t.Errorf("twice: %s: %s", r.Key(""), body)
-		}
-		keys[r.Key("")] = true
+	if (c.Probe != "") != (len(c.Records) == 0) || c.Probe != "" && (err != nil || c.Older != nil) {
+		t.Fatalf("probe %q, %d records, error %v: %s", c.Probe, len(c.Records), err, body)
+	}
+	checkVersions(t, body, c)
+	for _, r := range slices.Concat(c.Records, c.Older) {
 		checkRecord(t, schema, r)
 	}
-	return c, checkLeaves(t, body, c.Records)
+	if isPartial {
+		if len(partial.Faults) == 0 {
+			t.Errorf("a partial error without a fault: %s", body)
+		}
+		return c, 0 // the leaves of the jobs that were not understood are in no record
+	}
+	return c, checkLeaves(t, body, slices.Concat(c.Records, c.Older))
 }
 
-func checkRefusal(t reporter, body []byte, c *model.Callback, err error) {
+// checkVersions asserts that each id has one newest record, and that its other versions
+// are older.
+func checkVersions(t reporter, body []byte, c *model.Callback) {
+	t.Helper()
+	newest := map[string][]byte{}
+	for _, r := range c.Records {
+		if newest[r.Key("")] != nil {
+			t.Errorf("twice: %s: %s", r.Key(""), body)
+		}
+		newest[r.Key("")] = encodeAll(t, []*model.Record{r})
+	}
+	seen := map[string]bool{}
+	for _, r := range c.Older {
+		encoded := encodeAll(t, []*model.Record{r})
+		if model.Compare(newest[r.Key("")], encoded) <= 0 || seen[string(encoded)] {
+			t.Errorf("not older, or twice: %s: %s", encoded, body)
+		}
+		seen[string(encoded)] = true
+	}
+}
+
+// checkRefusal asserts that a body is refused as a whole by a MalformedError alone.
+func checkRefusal(t reporter, body []byte, err error) {
+	t.Helper()
+	if _, ok := err.(*model.MalformedError); !ok { // itself, not wrapped
+		t.Fatalf("%T %v: %s", err, err, body)
+	}
+}
+
+// checkError asserts that an error has a message that can be shown, and a place that is
+// in the body.
+func checkError(t reporter, body []byte, err error) {
 	t.Helper()
 	e, ok := errors.AsType[*model.MalformedError](err)
-	if !ok || c != nil {
-		t.Fatalf("%T %v and %+v: %s", err, err, c, body)
+	if !ok {
+		t.Fatalf("%T %v: %s", err, err, body)
 	}
 	message := err.Error()
 	if e.Reason == "" || len(message) > 10_000 || !utf8.ValidString(message) || strings.ContainsAny(message, "\r\n\x00") {
@@ -243,6 +283,9 @@ func checkRecord(t reporter, schema *jsonschema.Schema, r *model.Record) {
 // checkLeaves compares the details of a body's records with its leaves.
 func checkLeaves(t reporter, body []byte, records []*model.Record) int {
 	t.Helper()
+	if len(records) == 0 {
+		return 0
+	}
 	var want, got []leaf
 	simple := len(records) == 1 && isSimple(records[0])
 	leaves := leavesOf(t, body)
@@ -268,11 +311,8 @@ func checkLeaves(t reporter, body []byte, records []*model.Record) int {
 			got = append(got, leaf{parent + l.Path, l.Text})
 		}
 	}
-	if ids := idsIn(want); ids > len(records) && !simple {
-		return 0 // an id occurs twice, and its older job is not in a record
-	}
-	if len(records) == 0 {
-		return 0
+	if idsIn(want) > len(records) && !simple {
+		return 0 // the same version twice
 	}
 	if diff := cmp.Diff(sortLeaves(want), sortLeaves(got)); diff != "" {
 		t.Errorf("leaves, -body +details:\n%s\n%s", diff, body)

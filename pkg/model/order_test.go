@@ -11,7 +11,7 @@ import (
 
 // record gives the bytes of a record of one job.
 func record(state, times string) string {
-	return fmt.Sprintf(`{"version":1,"kind":"job","id":"j1","state":%q%s,"detail":{}}`, state, times)
+	return fmt.Sprintf(`{"version":2,"kind":"job","id":"j1","state":%q%s,"detail":{}}`, state, times)
 }
 
 // TestCompare lists records from the oldest to the newest.
@@ -27,10 +27,10 @@ func TestCompare(t *testing.T) {
 		"not_a_record": {
 			``, `null`, `{"id":"j1"}`, record("Running", ``),
 		},
-		"other_version":        {`{"version":2,"kind":"job","id":"j1","state":"Success","endTime":` + latest + `}`, record("Running", ``)},
-		"other_kind":           {`{"version":1,"kind":"x","id":"j1","state":"Success"}`, record("Running", ``)},
-		"no_id":                {`{"version":1,"kind":"job","state":"Success"}`, record("Running", ``)},
-		"no_state":             {`{"version":1,"kind":"job","id":"j1"}`, record("Running", ``)},
+		"other_version":        {`{"version":0,"kind":"job","id":"j1","state":"Success","endTime":` + latest + `}`, record("Running", ``)},
+		"other_kind":           {`{"version":2,"kind":"x","id":"j1","state":"Success"}`, record("Running", ``)},
+		"no_id":                {`{"version":2,"kind":"job","state":"Success"}`, record("Running", ``)},
+		"no_state":             {`{"version":2,"kind":"job","id":"j1"}`, record("Running", ``)},
 		"more_behind":          {record("Success", ``) + `x`, record("Running", ``)},
 		"success_over_running": {record("Running", `,"endTime":`+latest), record("Success", `,"endTime":`+ten), record("Success", `,"endTime":`+latest)},
 		"failed_over_pause":    {record("Pause", `,"endTime":`+latest), record("Failed", ``)},
@@ -153,19 +153,19 @@ func TestParseRecord(t *testing.T) {
 func TestParseRecordRefuses(t *testing.T) {
 	t.Parallel()
 	tests := map[string]string{
-		"empty":         ``,
-		"not_json":      `<Error><Code>NoSuchKey</Code></Error>`,
-		"array":         `[]`,
-		"null":          `null`,
-		"no_version":    `{"kind":"job","id":"j1","state":"Success","detail":{}}`,
-		"later_version": `{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}}`,
-		"no_kind":       `{"version":1,"id":"j1","state":"Success","detail":{}}`,
-		"bad_id":        `{"version":1,"kind":"job","id":"j/1","state":"Success","detail":{}}`,
-		"no_state":      `{"version":1,"kind":"job","id":"j1","detail":{}}`,
-		"no_detail":     `{"version":1,"kind":"job","id":"j1","state":"Success"}`,
-		"null_detail":   `{"version":1,"kind":"job","id":"j1","state":"Success","detail":null}`,
-		"cut":           `{"version":1,"kind":"job","id":"j1","state":"Success","detail":{}`,
-		"two":           record("Success", "") + record("Success", ""),
+		"empty":            ``,
+		"not_json":         `<Error><Code>NoSuchKey</Code></Error>`,
+		"array":            `[]`,
+		"null":             `null`,
+		"no_version":       `{"kind":"job","id":"j1","state":"Success","detail":{}}`,
+		"no_known_version": `{"version":0,"kind":"job","id":"j1","state":"Success","detail":{}}`,
+		"no_kind":          `{"version":2,"id":"j1","state":"Success","detail":{}}`,
+		"bad_id":           `{"version":2,"kind":"job","id":"j/1","state":"Success","detail":{}}`,
+		"no_state":         `{"version":2,"kind":"job","id":"j1","detail":{}}`,
+		"no_detail":        `{"version":2,"kind":"job","id":"j1","state":"Success"}`,
+		"null_detail":      `{"version":2,"kind":"job","id":"j1","state":"Success","detail":null}`,
+		"cut":              `{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}`,
+		"two":              record("Success", "") + record("Success", ""),
 	}
 	for name, body := range tests {
 		t.Run(name, func(t *testing.T) {

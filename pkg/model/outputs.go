@@ -3,175 +3,308 @@ package model
 import (
 	"cmp"
 	"encoding/hex"
-	"regexp"
+	"iter"
 	"slices"
 	"strings"
+
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
-// outputs gathers the objects that a job wrote.
+// Where a callback names the objects that a job wrote. Every Operation of a job is read
+// on its own, and the first of the three that names anything is taken:
+//
+//  1. its MediaResult: OutputFile and SpriteOutputFile, and the sprites within a file,
+//     with an ObjectPrefix, ObjectName and Md5Info;
+//  2. the result of its own that a type has, see below, which a batch job has in JobParam;
+//  3. Output, if the job succeeded: Object, and what else is to be written.
+//
+// By type of job (Tag), where real keys stand, and what can fail on its own there:
+//
+//	Animation, Concat, DigitalWatermark, FillConcat, SDRtoHDR, Segment, SmartCover,
+//	Snapshot, StreamExtract, SuperResolution, Transcode, TranscodePro, Tts, VideoEnhance,
+//	VideoMontage, VideoProcess, VideoSynthesis, VoiceSeparate
+//	                      MediaResult.OutputFile; Snapshot: SpriteOutputFile too
+//	PicProcess            PicProcessResult[].ObjectName, with a State;
+//	                      PicProcessResult[].UploadResult.ProcessResults.Object[].Key, with a Location
+//	SpeechRecognition     SpeechRecognitionResult.ObjectName and DetailObjectName
+//	DocProcess            DocProcessResult.PageInfo[].TgtUri; a page that failed is not listed
+//	FileCompress          FileCompressResult.Object, with a Bucket and a Region
+//	FileUncompress        FileUncompressResult.FileList.Contents[].Key, with a Bucket and a
+//	                      Region of FileUncompressResult, where a listing was asked for
+//	NoiseReduction, Translation, SegmentVideoBody, DocAIGCMetadata, DocWatermark,
+//	PosterProduction, and types that nobody knows yet
+//	                      Output.Object
+//	VoiceSeparate, StreamExtract without a MediaResult
+//	                      Output.AuObject, BassObject, DrumObject; Output.StreamExtract[].Object
+//	MediaInfo, ExtractDigitalWatermark, VideoTag, QualityEstimate, WordsGeneralize,
+//	SoundHound, VocalScore, VideoTargetRec, SplitVideoParts, DnaJob, ImageInspect,
+//	FileHashCode, virus detection
+//	                      none: what they find is in the detail
+//	reviews of video      MaskInfo.RecordInfo.Output.Object, a masked copy, with a Code;
+//	                      MaskInfo.LiveInfo[].Output, a URL, of a live stream
+//	workflow runs         Tasks[].ResultInfo.ObjectInfo[] and SpriteObjectInfo[]: ObjectName,
+//	                      with an ObjectUrl and a Code
+//
+// An entry that says by a State or a Code of its own that it did not succeed is no output, and no output is made of
+// a template such as ${Number}.
+//
+// The pages of the results: below https://www.tencentcloud.com/document/product/1045/49942
+// for jobs, https://www.tencentcloud.com/document/product/1045/50341 for workflows; the
+// types of cos-go-sdk-v5 (MediaResult, PicProcessResult, ImageProcessResult,
+// SpeechRecognitionResult, DocProcessJobDocProcessResult, FileCompressResult, JobOutput,
+// AuditingMaskInfo, WorkflowExecutionNotifyBody); FileList is in cos-java-sdk-v5's
+// FileUnCompressResult.
+
+// outputs gathers the objects that one job wrote.
 type outputs struct {
-	bucket, region string // of an output that names none itself
-	room           int    // what is left of MaxOutputBytes, negative once there is none
-	list           []Output
-	seen           map[Output]int // where in the list, by the output without its MD5
+	// What an output that names no bucket or region of its own has.
+	inherited Object
+
+	list    []Output
+	indices map[Object]int // in the list
+	tooMany bool
 }
 
-// job takes what a job's MediaResult names; where that names none, what the job
-// type's own result names; where that names none either, and the job succeeded,
-// Output.Object. Templates are never taken for keys.
-func (o *outputs) job(d *node, succeeded bool) {
-	in, op := d.child("Input"), d.child("Operation")
-	o.bucket = cmp.Or(op.child("Output").value("Bucket"), in.first("BucketId", "Bucket"))
-	o.region = cmp.Or(op.child("Output").value("Region"), in.value("Region"))
-	for media := range op.all("MediaResult") {
-		o.files(media, "OutputFile")
-		o.files(media, "SpriteOutputFile")
-	}
-	if len(o.list) == 0 {
-		o.results(op)
-	}
-	if len(o.list) == 0 && succeeded {
-		for output := range op.all("Output") {
-			bucket, region := o.at(output)
-			o.add(bucket, region, unslash(output.value("Object")), "")
+// ofJob takes the outputs of a job.
+func (o *outputs) ofJob(d *node, succeeded bool) {
+	in := d.first("Input")
+	for operation := range succeededOf(d, "Operation") {
+		output := operation.first("Output")
+		o.inherited = Object{
+			Bucket: cmp.Or(output.text("Bucket"), in.text("BucketId", "Bucket")),
+			Region: cmp.Or(output.text("Region"), in.text("Region")),
+		}
+		before := len(o.list)
+		o.ofMediaResults(operation)
+		if len(o.list) == before {
+			o.ofResults(operation)
+			for param := range operation.named("JobParam") {
+				o.ofMediaResults(param)
+				o.ofResults(param)
+			}
+		}
+		if len(o.list) == before && succeeded {
+			o.ofOutput(operation)
 		}
 	}
 }
 
-// workflow takes the objects that the tasks of a workflow run name. They come
-// without MD5s, and with a bucket only in their URL.
-// https://www.tencentcloud.com/document/product/1045/50341
-func (o *outputs) workflow(w *node) {
-	bucket, region := w.first("BucketId", "Bucket"), w.value("Region")
-	for task := range w.all("Tasks") {
-		for result := range task.all("ResultInfo") {
-			for _, name := range []string{"ObjectInfo", "SpriteObjectInfo"} {
-				for info := range result.all(name) {
-					bucket, region := bucket, region
-					if m := cosURL.FindStringSubmatch(info.value("ObjectUrl")); m != nil {
-						bucket, region = m[1], m[2]
-					}
-					o.add(bucket, region, unslash(info.value("ObjectName")), "")
+// ofMediaResults takes the outputs of the files in MediaResult.
+func (o *outputs) ofMediaResults(operation *node) {
+	for media := range operation.named("MediaResult") {
+		for _, name := range []string{"OutputFile", "SpriteOutputFile"} {
+			for file := range succeededOf(media, name) {
+				o.ofFile(file)
+				for sprite := range succeededOf(file, "SpriteOutputFile") {
+					o.ofFile(sprite)
 				}
 			}
 		}
 	}
 }
 
-// cosURL is the address of an object in COS.
-var cosURL = regexp.MustCompile(`^https?://([a-z0-9-]{1,64}-[0-9]{1,20})\.cos\.([a-z0-9-]{1,32})\.(?:myqcloud\.com|tencentcos\.cn)/`)
-
-// files takes the outputs of the files of that name in a MediaResult, and of the
-// sprites within them.
-func (o *outputs) files(media *node, name string) {
-	for file := range media.all(name) {
-		o.file(file)
-		for sprite := range file.all("SpriteOutputFile") {
-			o.file(sprite)
+// ofResults takes the outputs that a type of job has in a result of its own.
+func (o *outputs) ofResults(operation *node) {
+	for result := range succeededOf(operation, "PicProcessResult") {
+		o.add(o.location(result), "", result.text("ObjectName"), "")
+		for upload := range result.named("UploadResult") {
+			for processed := range upload.named("ProcessResults") {
+				for picture := range succeededOf(processed, "Object") {
+					o.add(o.location(picture), picture.text("Location"), picture.text("Key"), md5Hex(picture.text("Md5")))
+				}
+			}
+		}
+	}
+	for result := range succeededOf(operation, "SpeechRecognitionResult") {
+		o.add(o.location(result), "", result.text("ObjectName"), "")
+		o.add(o.location(result), "", result.text("DetailObjectName"), "")
+	}
+	for result := range succeededOf(operation, "DocProcessResult") {
+		for page := range succeededOf(result, "PageInfo") {
+			o.add(o.location(page), "", page.text("TgtUri"), "")
+		}
+	}
+	for result := range succeededOf(operation, "FileCompressResult") {
+		o.add(o.location(result), "", result.text("Object"), "")
+	}
+	for result := range succeededOf(operation, "FileUncompressResult") {
+		for files := range result.named("FileList") {
+			for file := range succeededOf(files, "Contents") {
+				o.add(o.location(result), "", file.text("Key"), "")
+			}
 		}
 	}
 }
 
-func (o *outputs) file(file *node) {
-	var names, summed, sums []string
-	for n := range file.all("ObjectName") {
-		if n.kind == scalar {
-			names = append(names, n.text)
+// ofOutput takes what a job that succeeded was asked to write.
+func (o *outputs) ofOutput(operation *node) {
+	for output := range operation.named("Output") {
+		location := o.location(output)
+		for _, name := range []string{"Object", "AuObject", "BassObject", "DrumObject", "SpriteObject"} {
+			o.add(location, "", output.text(name), "")
+		}
+		for stream := range output.named("StreamExtract") {
+			o.add(location, "", stream.text("Object"), "")
 		}
 	}
-	for info := range file.all("Md5Info") {
-		if name, sum := info.value("ObjectName"), md5Hex(info.value("Md5")); name != "" && sum != "" {
-			summed, sums = append(summed, name), append(sums, sum)
+}
+
+// ofReview takes the masked copies that a review of a video wrote.
+func (o *outputs) ofReview(d *node) {
+	o.inherited = Object{Bucket: d.text("BucketId", "Bucket"), Region: d.text("Region")}
+	for mask := range d.named("MaskInfo") {
+		for record := range succeededOf(mask, "RecordInfo") {
+			for output := range record.named("Output") {
+				o.add(o.location(output), "", output.text("Object"), "")
+			}
+		}
+		for live := range succeededOf(mask, "LiveInfo") {
+			o.add(o.inherited, "", live.text("Output"), "")
 		}
 	}
-	prefix := file.value("ObjectPrefix")
-	bucket, region := o.at(file)
-	md5s := make(map[string]*md5Sum, len(sums))
-	inMD5s := naming{prefix, summed}.keys(nil)
-	joined := 0 // bytes of keys that the body does not hold; they are spent when they are listed
-	for i, name := range summed {
-		key := inMD5s(name)
-		if len(key) > len(name) {
-			joined += len(key)
-		}
-		if joined > o.room {
-			o.spend(joined)
-			return
-		}
-		if summed[i] = key; key != "" {
-			md5s[key] = &md5Sum{hex: sums[i]}
+}
+
+// ofWorkflow takes the objects that the tasks of a workflow run wrote. They come without
+// MD5s, and with a bucket only in their URL.
+func (o *outputs) ofWorkflow(w *node) {
+	o.inherited = Object{Bucket: w.text("BucketId", "Bucket"), Region: w.text("Region")}
+	for task := range w.named("Tasks") {
+		for info := range taskObjects(task) {
+			if !isUnsuccessful(info) {
+				o.add(o.inherited, info.text("ObjectUrl"), info.text("ObjectName"), "")
+			}
 		}
 	}
-	inNames := naming{prefix, names}.keys(md5s)
+}
+
+// taskObjects yields what a task of a workflow run says of each object that it was to
+// write.
+func taskObjects(task *node) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for result := range task.named("ResultInfo") {
+			for _, name := range []string{"ObjectInfo", "SpriteObjectInfo"} {
+				for info := range result.named(name) {
+					if !yield(info) {
+						return
+					}
+				}
+			}
+		}
+	}
+}
+
+// succeededOf yields the children of that name that did not fail on their own.
+func succeededOf(n *node, name string) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		for child := range n.named(name) {
+			if !isUnsuccessful(child) && !yield(child) {
+				return
+			}
+		}
+	}
+}
+
+// ofFile takes the objects of one OutputFile or SpriteOutputFile, with their MD5s, which
+// are matched by key and never by position.
+func (o *outputs) ofFile(file *node) {
+	var names, md5Names, md5s []string
+	for name := range file.named("ObjectName") {
+		if name.kind == scalar {
+			names = append(names, name.scalar)
+		}
+	}
+	for info := range file.named("Md5Info") {
+		if name, md5 := info.text("ObjectName"), md5Hex(info.text("Md5")); name != "" && md5 != "" {
+			md5Names, md5s = append(md5Names, name), append(md5s, md5)
+		}
+	}
+	if len(names) > MaxOutputs || len(md5Names) > MaxOutputs {
+		o.tooMany = true
+		return
+	}
+	prefix := file.text("ObjectPrefix")
+	md5Of := make(map[string]string, len(md5s))
+	resolver := newKeyResolver(prefix, md5Names, nil)
+	for i, name := range md5Names {
+		if md5Names[i] = resolver.resolve(name); md5Names[i] != "" {
+			md5Of[md5Names[i]] = md5s[i]
+		}
+	}
+	resolver = newKeyResolver(prefix, names, md5Of)
+	location, urls := o.location(file), objectURLs(file)
 	for _, name := range names {
-		key := inNames(name)
-		o.add(bucket, region, key, md5s[key].take())
+		key := resolver.resolve(name)
+		o.addKey(locationByURL(urls[key], location), key, md5Of[key])
 	}
-	for _, key := range summed {
-		if sum := md5s[key]; sum != nil && !sum.taken {
-			o.add(bucket, region, key, sum.take())
+	for _, key := range md5Names { // those that no ObjectName stands for
+		o.addKey(locationByURL(urls[key], location), key, md5Of[key])
+	}
+}
+
+// objectURLs returns the URLs of the objects of a file that names no bucket, by key.
+func objectURLs(file *node) map[string]string {
+	urls := map[string]string{}
+	if file.text("Bucket") != "" {
+		return urls
+	}
+	for url := range file.named("ObjectUrl") {
+		if _, _, key, ok := cosname.ParseURL(url.scalar); ok {
+			urls[key] = url.scalar
 		}
 	}
+	return urls
 }
 
-// md5Sum is the MD5 of a key, and whether an output has it.
-type md5Sum struct {
-	hex   string
-	taken bool
-}
-
-// take gives the MD5, and "" where there is none.
-func (m *md5Sum) take() string {
-	if m == nil {
-		return ""
-	}
-	m.taken = true
-	return m.hex
-}
-
-// naming is how the objects of one file are named: by a prefix, and names that may be
-// relative to it.
-type naming struct {
+// keyResolver turns the names of the objects of one file into keys. A name is relative to
+// the file's ObjectPrefix, or the whole key already: both are seen. In this table the
+// prefix is out/seg-, but in the last two rows.
+//
+//	name        other names   MD5s of     key           because
+//	0           1             -           out/seg-0     it does not begin with the prefix
+//	out/seg-0   -             -           out/seg-0     it does
+//	out/seg-0   -    out/seg-out/seg-0    out/seg-out/seg-0    that key has an MD5
+//	10          2    (prefix 1)  -        110           2 lacks the prefix, which is too short to tell
+//	10          11   (prefix 1)  -        10            all begin with it
+type keyResolver struct {
 	prefix string
-	names  []string
+	md5Of  map[string]string // by key
+	unsure bool              // whether a name that begins with the prefix is a whole key
 }
 
-// keys gives what turns one of the names into the key that it means. A key is prefix
-// and name, but some callbacks have the whole key for a name already. Where a name
-// could mean two keys, one that has an MD5 is right; else a name that begins with the
-// prefix is a whole key, unless the prefix is too short to tell (1 and 10.jpg) and
-// other names lack it. What no object can have for a key is "".
-func (n naming) keys(md5s map[string]*md5Sum) func(name string) string {
-	if n.prefix == "" {
-		return unslash
-	}
-	prefixed := func(name string) bool { return strings.HasPrefix(unslash(name), unslash(n.prefix)) }
-	unsure := !strings.Contains(n.prefix, "/") && !allOf(n.names, prefixed)
-	return func(name string) string {
-		whole, joined := unslash(name), ""
-		if len(n.prefix)+len(name) <= len("/")+MaxKeyBytes {
-			joined = unslash(n.prefix + name)
-		}
-		if md5s[joined] != nil || !prefixed(name) || md5s[whole] == nil && unsure {
-			return joined
-		}
+// newKeyResolver returns the resolver of a file's names. md5Of may be nil.
+func newKeyResolver(prefix string, names []string, md5Of map[string]string) keyResolver {
+	r := keyResolver{prefix: trimSlash(prefix), md5Of: md5Of}
+	r.unsure = !strings.Contains(r.prefix, "/") && slices.ContainsFunc(names, func(name string) bool { return !r.isPrefixed(name) })
+	return r
+}
+
+// resolve returns the key that a name stands for, and "" where COS could not have it.
+func (r keyResolver) resolve(name string) string {
+	whole := trimSlash(name)
+	if r.prefix == "" {
 		return whole
 	}
+	joined := ""
+	if len(r.prefix)+len(name) <= cosname.MaxKeyBytes {
+		joined = r.prefix + name
+	}
+	_, joinedHasMD5 := r.md5Of[joined]
+	_, wholeHasMD5 := r.md5Of[whole]
+	if joinedHasMD5 || !r.isPrefixed(name) || r.unsure && !wholeHasMD5 {
+		return joined
+	}
+	return whole
 }
 
-// MaxKeyBytes is how long an object's key may be. What is longer stays in the detail
-// alone. https://cloud.tencent.com/document/product/436/13324
-const MaxKeyBytes = 850
-
-func allOf(names []string, is func(string) bool) bool {
-	return !slices.ContainsFunc(names, func(name string) bool { return !is(name) })
+func (r keyResolver) isPrefixed(name string) bool {
+	return strings.HasPrefix(trimSlash(name), r.prefix)
 }
 
-// unslash drops one leading slash: CI writes one before some keys, and COS has
-// no key that begins with one.
-func unslash(key string) string { return strings.TrimPrefix(key, "/") }
+// trimSlash drops one leading slash: CI writes one before some keys, and COS has no key
+// that begins with one.
+func trimSlash(key string) string { return strings.TrimPrefix(key, "/") }
 
-// md5Hex gives an MD5 in lower case, or "" for what is not 32 hex digits.
+// md5Hex returns an MD5 in lower case, or "" for what is not 32 hex digits.
 func md5Hex(s string) string {
 	if len(s) != 32 {
 		return ""
@@ -182,67 +315,62 @@ func md5Hex(s string) string {
 	return strings.ToLower(s)
 }
 
-// results takes the object names that a job type has in a result of its own.
-// https://www.tencentcloud.com/document/product/1045/49942
-func (o *outputs) results(op *node) {
-	for result := range op.all("PicProcessResult") {
-		o.result(result.value("ObjectName"))
-	}
-	for result := range op.all("SpeechRecognitionResult") {
-		o.result(result.value("ObjectName"))
-		o.result(result.value("DetailObjectName"))
-	}
-	for result := range op.all("DocProcessResult") {
-		for page := range result.all("PageInfo") {
-			o.result(page.value("TgtUri"))
-		}
+// location returns the bucket and the region that a node names, or else those that an
+// output has which names none.
+func (o *outputs) location(n *node) Object {
+	return Object{
+		Bucket: cmp.Or(n.text("Bucket"), o.inherited.Bucket),
+		Region: cmp.Or(n.text("Region"), o.inherited.Region),
 	}
 }
 
-func (o *outputs) result(name string) { o.add(o.bucket, o.region, unslash(name), "") }
-
-// at gives the bucket and the region that a node names, or those of an output
-// that names none.
-func (o *outputs) at(n *node) (bucket, region string) {
-	return cmp.Or(n.value("Bucket"), o.bucket), cmp.Or(n.value("Region"), o.region)
+// locationByURL returns the bucket and the region that an object's URL names, where it is
+// one of COS, and else the location.
+func locationByURL(url string, location Object) Object {
+	if bucket, region, _, ok := cosname.ParseURL(url); ok {
+		return Object{Bucket: bucket, Region: cmp.Or(region, location.Region)}
+	}
+	return location
 }
 
-// add takes an object once, unless its key is no real one.
-func (o *outputs) add(bucket, region, key, md5 string) {
-	out := Output{Object: Object{Bucket: bucket, Region: region, Key: key}}
-	if o.room < 0 || isBlank(key) || len(key) > MaxKeyBytes || strings.Contains(key, "${") || !o.spend(encodedLen(bucket)+encodedLen(region)+encodedLen(key)+64) {
+// add takes an object by its name, by its URL, or by both, of which the URL says in which
+// bucket and region it is. Some names are URLs.
+func (o *outputs) add(location Object, url, name, md5 string) {
+	if isURL(name) {
+		url, name = name, ""
+	}
+	key := trimSlash(name)
+	if _, _, keyOfURL, ok := cosname.ParseURL(url); ok && key == "" {
+		key = keyOfURL
+	}
+	o.addKey(locationByURL(url, location), key, md5)
+}
+
+// addKey takes an object once, unless its key is none that COS could have. A bucket or a
+// region that COS could not have is left out, and nothing takes its place: with another
+// one it would be the wrong object.
+func (o *outputs) addKey(location Object, key, md5 string) {
+	if isBlank(key) || len(key) > cosname.MaxKeyBytes || strings.Contains(key, "${") || o.tooMany {
 		return
 	}
-	if i, again := o.seen[out]; again {
+	if cosname.CheckBucket(location.Bucket) != nil {
+		location.Bucket = ""
+	}
+	if cosname.CheckRegion(location.Region) != nil {
+		location.Region = ""
+	}
+	object := Object{Bucket: location.Bucket, Region: location.Region, Key: key}
+	if i, again := o.indices[object]; again {
 		o.list[i].MD5 = cmp.Or(o.list[i].MD5, md5)
 		return
 	}
-	if o.seen == nil {
-		o.seen = map[Output]int{}
+	if len(o.list) == MaxOutputs {
+		o.tooMany = true
+		return
 	}
-	o.seen[out] = len(o.list)
-	out.MD5 = md5
-	o.list = append(o.list, out)
-}
-
-// encodedLen is about how long a text is in a record.
-func encodedLen(s string) int {
-	n := len(s)
-	for i := range len(s) {
-		switch c := s[i]; {
-		case c == '"' || c == '\\':
-			n++
-		case c < ' ':
-			n += 5
-		case c == 0xe2: // U+2028 and U+2029 begin with it
-			n += 3
-		}
+	if o.indices == nil {
+		o.indices = map[Object]int{}
 	}
-	return n
-}
-
-// spend takes bytes from the room, and tells whether they were there.
-func (o *outputs) spend(n int) bool {
-	o.room -= n
-	return o.room >= 0
+	o.indices[object] = len(o.list)
+	o.list = append(o.list, Output{Object: object, MD5: md5})
 }

@@ -9,13 +9,13 @@ import (
 )
 
 // TestOutputs gives what stands in Operation, and the outputs as
-// bucket/region/key=md5. Every job has b-in and ap-in for Input.
+// bucket/region/key=md5. Every job has in-1 and ap-in for Input.
 func TestOutputs(t *testing.T) {
 	t.Parallel()
 	const (
 		md5a   = "0123456789abcdef0123456789abcdef"
 		md5b   = "00000000000000000000000000000000"
-		output = `"Output":{"Bucket":"b-out","Region":"ap-out","Object":"out/${Number}.jpg"},`
+		output = `"Output":{"Bucket":"out-1","Region":"ap-out","Object":"out/${Number}.jpg"},`
 	)
 	media := func(file string) string { return output + `"MediaResult":{"OutputFile":{` + file + `}}` }
 	tests := map[string]struct {
@@ -26,101 +26,101 @@ func TestOutputs(t *testing.T) {
 		"one": {operation: media(`"Bucket":"b-1","Region":"ap-1","ObjectName":"a","Md5Info":{"Md5":"` + md5a + `","ObjectName":"a"}`), want: []string{"b-1/ap-1/a=" + md5a}},
 		"by_key_not_by_position": {
 			operation: media(`"ObjectName":["a","b"],"Md5Info":[{"Md5":"` + md5b + `","ObjectName":"b"},{"Md5":"` + md5a + `","ObjectName":"a"}]`),
-			want:      []string{"b-out/ap-out/a=" + md5a, "b-out/ap-out/b=" + md5b},
+			want:      []string{"out-1/ap-out/a=" + md5a, "out-1/ap-out/b=" + md5b},
 		},
 		"segment_relative_names_full_md5s": {
 			operation: media(`"ObjectPrefix":"out/seg-","ObjectName":["0","1"],"Md5Info":[{"Md5":"` + md5a + `","ObjectName":"out/seg-0"},{"Md5":"` + md5b + `","ObjectName":"out/seg-1"}]`),
-			want:      []string{"b-out/ap-out/out/seg-0=" + md5a, "b-out/ap-out/out/seg-1=" + md5b},
+			want:      []string{"out-1/ap-out/out/seg-0=" + md5a, "out-1/ap-out/out/seg-1=" + md5b},
 		},
 		"segment_all_relative": {
 			operation: media(`"ObjectPrefix":"out/seg-","ObjectName":"0","Md5Info":{"Md5":"` + md5a + `","ObjectName":"0"}`),
-			want:      []string{"b-out/ap-out/out/seg-0=" + md5a},
+			want:      []string{"out-1/ap-out/out/seg-0=" + md5a},
 		},
 		"full_key_already": {
 			operation: media(`"ObjectPrefix":"out/seg-","ObjectName":"out/seg-0","Md5Info":{"Md5":"` + md5a + `","ObjectName":"out/seg-0"}`),
-			want:      []string{"b-out/ap-out/out/seg-0=" + md5a},
+			want:      []string{"out-1/ap-out/out/seg-0=" + md5a},
 		},
 		"name_that_begins_with_its_prefix": {
 			operation: media(`"ObjectPrefix":"a/","ObjectName":"a/b","Md5Info":{"Md5":"` + md5a + `","ObjectName":"a/a/b"}`),
-			want:      []string{"b-out/ap-out/a/a/b=" + md5a},
+			want:      []string{"out-1/ap-out/a/a/b=" + md5a},
 		},
 		"short_prefix": {
 			operation: media(`"ObjectPrefix":"1","ObjectName":["0.jpg","1.jpg","10.jpg"]`),
-			want:      []string{"b-out/ap-out/10.jpg", "b-out/ap-out/11.jpg", "b-out/ap-out/110.jpg"},
+			want:      []string{"out-1/ap-out/10.jpg", "out-1/ap-out/11.jpg", "out-1/ap-out/110.jpg"},
 		},
 		"short_prefix_md5_knows": {
 			operation: media(`"ObjectPrefix":"1","ObjectName":["1.jpg"],"Md5Info":[{"Md5":"` + md5a + `","ObjectName":"11.jpg"}]`),
-			want:      []string{"b-out/ap-out/11.jpg=" + md5a},
+			want:      []string{"out-1/ap-out/11.jpg=" + md5a},
 		},
 		"longest_key": {
 			operation: media(`"ObjectName":["` + strings.Repeat("k", 850) + `","` + strings.Repeat("l", 851) + `"]`),
-			want:      []string{"b-out/ap-out/" + strings.Repeat("k", 850)},
+			want:      []string{"out-1/ap-out/" + strings.Repeat("k", 850)},
 		},
 		"longest_prefix_and_key": {
 			operation: media(`"ObjectPrefix":"/` + strings.Repeat("p", 848) + `/","ObjectName":["1","22"]`),
-			want:      []string{"b-out/ap-out/" + strings.Repeat("p", 848) + "/1"},
+			want:      []string{"out-1/ap-out/" + strings.Repeat("p", 848) + "/1"},
 		},
 		"md5_of_too_long_a_key": {
 			operation: media(`"ObjectPrefix":"` + strings.Repeat("p", 850) + `","ObjectName":["` + strings.Repeat("p", 850) + `"],"Md5Info":{"Md5":"` + md5a + `","ObjectName":"x"}`),
-			want:      []string{"b-out/ap-out/" + strings.Repeat("p", 850)},
+			want:      []string{"out-1/ap-out/" + strings.Repeat("p", 850)},
 		},
 		"longest_whole_key": {
 			operation: media(`"ObjectPrefix":"` + strings.Repeat("p/", 200) + `","ObjectName":["` + strings.Repeat("p/", 424) + `kk"]`),
-			want:      []string{"b-out/ap-out/" + strings.Repeat("p/", 424) + "kk"},
+			want:      []string{"out-1/ap-out/" + strings.Repeat("p/", 424) + "kk"},
 		},
 		"leading_slash": {
 			operation: media(`"ObjectName":"/out/a.mp3","Md5Info":{"Md5":"` + md5a + `","ObjectName":"/out/a.mp3"}`),
-			want:      []string{"b-out/ap-out/out/a.mp3=" + md5a},
+			want:      []string{"out-1/ap-out/out/a.mp3=" + md5a},
 		},
 		"leading_slash_in_prefix": {
 			operation: media(`"ObjectPrefix":"/out/","ObjectName":["a.mp3"],"Md5Info":{"Md5":"` + md5a + `","ObjectName":"out/a.mp3"}`),
-			want:      []string{"b-out/ap-out/out/a.mp3=" + md5a},
+			want:      []string{"out-1/ap-out/out/a.mp3=" + md5a},
 		},
-		"one_slash_only":       {operation: media(`"ObjectName":"//a"`), want: []string{"b-out/ap-out//a"}},
-		"md5_in_capitals":      {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + strings.ToUpper(md5a) + `","ObjectName":"a"}`), want: []string{"b-out/ap-out/a=" + md5a}},
-		"md5_too_short":        {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a[1:] + `","ObjectName":"a"}`), want: []string{"b-out/ap-out/a"}},
-		"md5_not_hex":          {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a[1:] + `g","ObjectName":"a"}`), want: []string{"b-out/ap-out/a"}},
-		"md5_in_quotes":        {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"\"` + md5a + `\"","ObjectName":"a"}`), want: []string{"b-out/ap-out/a"}},
-		"md5_without_name":     {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a + `"}`), want: []string{"b-out/ap-out/a"}},
-		"md5_of_another":       {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a + `","ObjectName":"b"}`), want: []string{"b-out/ap-out/a", "b-out/ap-out/b=" + md5a}},
-		"md5_empty":            {operation: media(`"ObjectName":["a","b"],"Md5Info":[{},""]`), want: []string{"b-out/ap-out/a", "b-out/ap-out/b"}},
-		"named_twice":          {operation: media(`"ObjectName":["a","/a"]`), want: []string{"b-out/ap-out/a"}},
-		"template_as_name":     {operation: media(`"ObjectName":["a-${Number}","b"]`), want: []string{"b-out/ap-out/b"}},
-		"bucket_of_the_input":  {operation: `"MediaResult":{"OutputFile":{"ObjectName":"a"}}`, want: []string{"b-in/ap-in/a"}},
+		"one_slash_only":       {operation: media(`"ObjectName":"//a"`), want: []string{"out-1/ap-out//a"}},
+		"md5_in_capitals":      {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + strings.ToUpper(md5a) + `","ObjectName":"a"}`), want: []string{"out-1/ap-out/a=" + md5a}},
+		"md5_too_short":        {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a[1:] + `","ObjectName":"a"}`), want: []string{"out-1/ap-out/a"}},
+		"md5_not_hex":          {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a[1:] + `g","ObjectName":"a"}`), want: []string{"out-1/ap-out/a"}},
+		"md5_in_quotes":        {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"\"` + md5a + `\"","ObjectName":"a"}`), want: []string{"out-1/ap-out/a"}},
+		"md5_without_name":     {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a + `"}`), want: []string{"out-1/ap-out/a"}},
+		"md5_of_another":       {operation: media(`"ObjectName":"a","Md5Info":{"Md5":"` + md5a + `","ObjectName":"b"}`), want: []string{"out-1/ap-out/a", "out-1/ap-out/b=" + md5a}},
+		"md5_empty":            {operation: media(`"ObjectName":["a","b"],"Md5Info":[{},""]`), want: []string{"out-1/ap-out/a", "out-1/ap-out/b"}},
+		"named_twice":          {operation: media(`"ObjectName":["a","/a"]`), want: []string{"out-1/ap-out/a"}},
+		"template_as_name":     {operation: media(`"ObjectName":["a-${Number}","b"]`), want: []string{"out-1/ap-out/b"}},
+		"bucket_of_the_input":  {operation: `"MediaResult":{"OutputFile":{"ObjectName":"a"}}`, want: []string{"in-1/ap-in/a"}},
 		"region_of_the_output": {operation: `"Output":{"Region":"ap-out"},"MediaResult":{"OutputFile":{"Bucket":"b-1","ObjectName":"a"}}`, want: []string{"b-1/ap-out/a"}},
 		"sprite_beside": {
 			operation: output + `"MediaResult":{"OutputFile":{"ObjectName":"0","ObjectPrefix":"s/"},"SpriteOutputFile":{"Bucket":"b-2","ObjectName":"sprite","ObjectPrefix":"s/"}}`,
-			want:      []string{"b-out/ap-out/s/0", "b-2/ap-out/s/sprite"},
+			want:      []string{"out-1/ap-out/s/0", "b-2/ap-out/s/sprite"},
 		},
 		"sprite_within": {
 			operation: media(`"ObjectName":"0","SpriteOutputFile":{"ObjectName":["1","2"],"ObjectPrefix":"s/"}`),
-			want:      []string{"b-out/ap-out/0", "b-out/ap-out/s/1", "b-out/ap-out/s/2"},
+			want:      []string{"out-1/ap-out/0", "out-1/ap-out/s/1", "out-1/ap-out/s/2"},
 		},
 		"media_result_twice": {
 			operation: output + `"MediaResult":[{"OutputFile":{"ObjectName":"a"}},{"OutputFile":[{"ObjectName":"b"},{"ObjectName":"c"}]}]`,
-			want:      []string{"b-out/ap-out/a", "b-out/ap-out/b", "b-out/ap-out/c"},
+			want:      []string{"out-1/ap-out/a", "out-1/ap-out/b", "out-1/ap-out/c"},
 		},
 
 		"media_result_in_nested_array": {
 			operation: output + `"MediaResult":[[{"OutputFile":{"ObjectName":"a"}},{"OutputFile":{"ObjectName":"b"}}]]`,
-			want:      []string{"b-out/ap-out/a", "b-out/ap-out/b"},
+			want:      []string{"out-1/ap-out/a", "out-1/ap-out/b"},
 		},
 
-		"output_object":            {operation: `"Output":{"Bucket":"b-out","Region":"ap-out","Object":"/out/a.mp4"}`, want: []string{"b-out/ap-out/out/a.mp4"}},
+		"output_object":            {operation: `"Output":{"Bucket":"out-1","Region":"ap-out","Object":"/out/a.mp4"}`, want: []string{"out-1/ap-out/out/a.mp4"}},
 		"output_object_failed":     {operation: `"Output":{"Object":"a.mp4"}`, state: "Failed"},
 		"output_object_template":   {operation: output + `"MediaResult":{"OutputFile":{}}`},
-		"output_not_beside_media":  {operation: `"Output":{"Object":"a.mp4"},"MediaResult":{"OutputFile":{"ObjectName":"b"}}`, want: []string{"b-in/ap-in/b"}},
-		"media_result_of_a_failed": {operation: `"MediaResult":{"OutputFile":{"ObjectName":"b"}}`, state: "Failed", want: []string{"b-in/ap-in/b"}},
-		"picture":                  {operation: output + `"PicProcessResult":[{"ObjectName":"/p.png"},{"ObjectName":"q.png"}]`, want: []string{"b-out/ap-out/p.png", "b-out/ap-out/q.png"}},
+		"output_not_beside_media":  {operation: `"Output":{"Object":"a.mp4"},"MediaResult":{"OutputFile":{"ObjectName":"b"}}`, want: []string{"in-1/ap-in/b"}},
+		"media_result_of_a_failed": {operation: `"MediaResult":{"OutputFile":{"ObjectName":"b"}}`, state: "Failed", want: []string{"in-1/ap-in/b"}},
+		"picture":                  {operation: output + `"PicProcessResult":[{"ObjectName":"/p.png"},{"ObjectName":"q.png"}]`, want: []string{"out-1/ap-out/p.png", "out-1/ap-out/q.png"}},
 		"speech": {
 			operation: output + `"SpeechRecognitionResult":{"ObjectName":"a.txt","DetailObjectName":"a.detail"}`,
-			want:      []string{"b-out/ap-out/a.txt", "b-out/ap-out/a.detail"},
+			want:      []string{"out-1/ap-out/a.txt", "out-1/ap-out/a.detail"},
 		},
 		"document": {
 			operation: output + `"DocProcessResult":{"PageInfo":[{"TgtUri":"p/1.jpg"},{"TgtUri":"p/2.jpg"},{"PageNo":"3"}]}`,
-			want:      []string{"b-out/ap-out/p/1.jpg", "b-out/ap-out/p/2.jpg"},
+			want:      []string{"out-1/ap-out/p/1.jpg", "out-1/ap-out/p/2.jpg"},
 		},
-		"result_beside_output_object": {operation: `"Output":{"Object":"o"},"PicProcessResult":{"ObjectName":"p"}`, want: []string{"b-in/ap-in/p"}},
+		"result_beside_output_object": {operation: `"Output":{"Object":"o"},"PicProcessResult":{"ObjectName":"p"}`, want: []string{"in-1/ap-in/p"}},
 		"none":                        {operation: `"MediaInfo":{"Format":{"Size":1}}`},
 	}
 	for name, test := range tests {
@@ -129,7 +129,7 @@ func TestOutputs(t *testing.T) {
 			if test.state == "" {
 				test.state = "Success"
 			}
-			body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":%q,"Input":{"BucketId":"b-in","Region":"ap-in"},"Operation":{%s}}}`, test.state, test.operation)
+			body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":%q,"Input":{"BucketId":"in-1","Region":"ap-in"},"Operation":{%s}}}`, test.state, test.operation)
 			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

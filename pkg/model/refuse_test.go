@@ -30,8 +30,6 @@ func refusal(t testing.TB, body string) *model.MalformedError {
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, want string }{
-		"empty":            {"", `the body is empty`},
-		"blank":            {"\uFEFF \r\n\t", `the body is empty`},
 		"no_callback":      {"\n  a=b", `line 2, column 3: neither XML nor a JSON object: it starts with "a"`},
 		"json_array":       {`[{"JobsDetail":{}}]`, `line 1, column 1: neither XML nor a JSON object: it starts with "["`},
 		"no_break_space":   {"\u00a0{}", "line 1, column 1: neither XML nor a JSON object: it starts with \"\\u00a0\""},
@@ -48,18 +46,18 @@ func TestRefusals(t *testing.T) {
 		"empty_object":        {`{}`, `no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty`},
 		"two_wrappers":        {`{"Response":[{"JobsDetail":{"JobId":"j1"}},{"JobsDetail":{"JobId":"j2"}}]}`, `no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty`},
 		"two_simple_reviews":  {`{"code":0,"data":[{"trace_id":"a"},{"trace_id":"b"}]}`, `no job in it: neither JobsDetail, WorkflowExecution nor data is there and not empty`},
-		"job_is_a_text":       {`{"JobsDetail":[{"JobId":"j1"},"j2"]}`, `JobsDetail[1]: not an object with the fields of a job`},
-		"job_is_an_array":     {`{"JobsDetail":[[{"JobId":"j1"},{"JobId":"j2"}],{"JobId":"j3"}]}`, `JobsDetail[0]: not an object with the fields of a job`},
-		"no_id":               {`{"JobsDetail":[{"JobId":"j1"},{"State":"Success"}]}`, `JobsDetail[1]: no JobId, or not a single one`},
+		"job_is_a_text":       {`{"JobsDetail":"j2"}`, `JobsDetail[0]: not an object with the fields of a job`},
+		"job_is_an_array":     {`{"JobsDetail":[[{"JobId":"j1"},{"JobId":"j2"}],"j3"]}`, `JobsDetail[0]: not an object with the fields of a job`},
+		"no_id":               {`{"JobsDetail":[{"State":"Success"},{"State":"Failed"}]}`, `JobsDetail[0]: no JobId, or not a single one`},
 		"two_ids":             {`<Response><JobsDetail><JobId>a</JobId><JobId>b</JobId></JobsDetail></Response>`, `JobsDetail[0]: no JobId, or not a single one`},
 		"id_is_an_object":     {`{"JobsDetail":{"JobId":{"a":"b"}}}`, `JobsDetail[0]: no JobId, or not a single one`},
-		"no_run_id":           {`{"JobsDetail":{"JobId":"j1"},"WorkflowExecution":{"JobId":"j1"}}`, `WorkflowExecution[0]: no RunId, or not a single one`},
+		"no_run_id":           {`{"WorkflowExecution":{"JobId":"j1"}}`, `WorkflowExecution[0]: no RunId, or not a single one`},
 		"no_trace_id":         {`{"code":0,"data":{"JobId":"j1"}}`, `data: no trace_id, or not a single one`},
 		"id_with_a_slash":     {`{"JobsDetail":{"JobId":"../../x"}}`, `JobsDetail[0].JobId: "../../x" is not an id: it must be 1 to 64 letters, digits, _ or -`},
 		"id_with_a_line_end":  {`{"JobsDetail":{"JobId":"j1\n"}}`, `JobsDetail[0].JobId: "j1\n" is not an id: it must be 1 to 64 letters, digits, _ or -`},
 		"id_too_long":         {`{"WorkflowExecution":{"RunId":"` + strings.Repeat("a", 65) + `"}}`, `WorkflowExecution[0].RunId: "` + strings.Repeat("a", 65) + `" is not an id: it must be 1 to 64 letters, digits, _ or -`},
-		"id_quoted_in_part":   {`{"data":{"trace_id":"` + strings.Repeat("é", 1000) + `"}}`, `data.trace_id: "` + strings.Repeat("é", 40) + `…" is not an id: it must be 1 to 64 letters, digits, _ or -`},
-		"id_of_another_job":   {`{"JobsDetail":[{"JobId":"j1"},{"JobId":"*"}]}`, `JobsDetail[1].JobId: "*" is not an id: it must be 1 to 64 letters, digits, _ or -`},
+		"id_quoted_in_part":   {`{"data":{"trace_id":"` + strings.Repeat("é", 1000) + `"}}`, `data.trace_id: "` + strings.Repeat("é", 40) + `…" is not an id: it must be 1 to 96 letters, digits or any of _ - + / =`},
+		"id_in_an_array":      {`{"JobsDetail":[{"JobId":"*"}]}`, `JobsDetail[0].JobId: "*" is not an id: it must be 1 to 64 letters, digits, _ or -`},
 		"event_name_too_long": {`{"EventName":"` + strings.Repeat("e", 257) + `","JobsDetail":{"JobId":"j1"}}`, `EventName: longer than 256 bytes`},
 
 		"xml_doctype":         {"<?xml version='1.0'?>\n<!DOCTYPE x [<!ENTITY e \"v\">]><Response/>", `line 2, column 1: a DOCTYPE or other declaration is not accepted`},
@@ -163,16 +161,16 @@ func TestLimits(t *testing.T) {
 		}
 		return `{"JobsDetail":[` + b.String()[1:] + `]}`
 	}
-	outputs := func(n, more int) string { // n outputs of 128 bytes each, and more
+	names := func(n int) string {
 		var b strings.Builder
 		for i := range n {
-			fmt.Fprintf(&b, `"%062d",`, i)
+			fmt.Fprintf(&b, `,"%d"`, i)
 		}
-		return `{"JobsDetail":[{"JobId":"j1","Operation":{"MediaResult":{"OutputFile":{"Bucket":"b","Region":"r","ObjectName":[` + b.String() +
-			`""]},"SpriteOutputFile":{"ObjectName":"` + repeat("s", min(1, more)) + `"}}}}]}`
+		return "[" + strings.TrimPrefix(b.String(), ",") + "]"
 	}
-	const outputJob = `{"JobId":"j2","State":"Success","Operation":{"Output":{"Bucket":"b","Region":"r","Object":"` +
-		`00000000000000000000000000000000000000000000000000000000000000"}}}`
+	outputs := func(files string) string {
+		return `{"JobsDetail":[{"JobId":"j1","Operation":{"MediaResult":{"OutputFile":[` + files + `]}}}]}`
+	}
 	tests := map[string]struct {
 		body func(n int) string
 		most int
@@ -236,12 +234,12 @@ func TestLimits(t *testing.T) {
 			}, model.MaxNodes, fmt.Sprintf(`line 1, column %d: more than 400000 elements and attributes`, 30+9*199999),
 		},
 		"outputs": {
-			func(n int) string { return outputs(n/128, n%128) }, model.MaxOutputBytes,
-			`JobsDetail[0]: the buckets, regions and keys of all outputs come to more than 3145728 bytes`,
+			func(n int) string { return outputs(`{"ObjectName":` + names(n) + `}`) }, model.MaxOutputs,
+			`JobsDetail[0]: more than 20000 outputs of one job`,
 		},
-		"outputs_of_all_jobs": {
-			func(n int) string { return strings.Replace(outputs(n/128-1, n%128), `[`, `[`+outputJob+`,`, 1) }, model.MaxOutputBytes,
-			`JobsDetail[1]: the buckets, regions and keys of all outputs come to more than 3145728 bytes`,
+		"outputs_of_two_files": {
+			func(n int) string { return outputs(`{"ObjectName":"x"},{"ObjectName":` + names(n-1) + `}`) }, model.MaxOutputs,
+			`JobsDetail[0]: more than 20000 outputs of one job`,
 		},
 		"nodes_attributes": {
 			func(n int) string {

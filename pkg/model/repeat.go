@@ -2,93 +2,151 @@ package model
 
 import "strings"
 
-// repeats tells whether a node is always an array in normal form: whether CI
-// documents that it may occur more than once in its parent. The parent matters:
-// ObjectName repeats in an OutputFile, not in an Md5Info. A node that is not
-// listed is an array only where it does occur more than once.
+// repeatable is a node of which CI documents that it may occur more than once in its
+// parent. The parent matters: ObjectName repeats in an OutputFile, not in an Md5Info.
+type repeatable struct{ Parent, Name, Source string }
+
+// repeatables are the nodes that are an array in normal form even where they occur only
+// once, sorted by parent and name. A node that is not listed is an array only where it
+// does occur more than once. The parent *Info stands for every parent whose name ends in
+// Info: PornInfo, AdsInfo and the like.
 //
-// Where it stands: "cb" is the callback page of the job type, "submit" the page that
-// submits such a job, both below the page "Callback Information"
-// (https://www.tencentcloud.com/document/product/1045/49942); "sample" a page's own
-// body that repeats the node; "Go SDK" a slice in cos-go-sdk-v5; "Java SDK" and
-// "Android SDK" a list in Tencent's.
-func repeats(parent string, n *node) bool {
-	const longest = 60 // of the names below; those of a body may be megabytes
-	if len(parent)+1+len(n.name) > longest {
-		return false
+// What source says:
+//
+//	cb X        the callback page of X, which lists the node as an array or prints it twice;
+//	            the pages are below https://www.tencentcloud.com/document/product/1045/49942
+//	submit X    the page that submits a job of type X, there
+//	query X     the page that queries a job of type X, there
+//	Go X        type X of github.com/tencentyun/cos-go-sdk-v5 has a slice there
+//	Java X      class X of github.com/tencentyun/cos-java-sdk-v5 has a list there
+//	Android X   class X of github.com/tencentyun/qcloud-sdk-android has a list there
+var repeatables = [...]repeatable{
+	{"*Info", "HitInfos", "Go TextRecognitionInfo"},
+	{"*Info", "Keywords", "cb reviews"},
+	{"*Info", "LibResults", "cb reviews"},
+	{"*Info", "ObjectResults", "Go RecognitionInfo"},
+	{"*Info", "OcrResults", "cb reviews"},
+	{"*Info", "RecognitionResults", "Go RecognitionInfo"},
+	{"*Info", "SpeakerResults", "Go RecognitionInfo"},
+	{"ActionTags", "Tags", "submit VideoTag"},
+	{"AudioSection", "LanguageResults", "Go AudioAuditingJobDetail"},
+	{"BodyRecognition", "BodyInfo", "submit VideoTargetRec"},
+	{"CarRecognition", "CarInfo", "submit VideoTargetRec"},
+	{"ConcatTemplate", "AudioMix", "submit Concat"},
+	{"ConcatTemplate", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
+	{"ConcatTemplate", "ConcatFragment", "submit Concat"},
+	{"Data", "ActionTags", "submit VideoTag"},
+	{"Data", "Labels", "Go VideoTagResultStreamDataData"},
+	{"Data", "ObjectTags", "submit VideoTag"},
+	{"Data", "PersonTags", "submit VideoTag"},
+	{"Data", "PlaceTags", "submit VideoTag"},
+	{"Data", "Tags", "Go VideoTagResultStreamDataData"},
+	{"DetailPerSecond", "BBox", "submit VideoTag"},
+	{"DetailedResult", "Items", "Go QualityEstimateResult"},
+	{"DetectDetail", "Result", "https://cloud.tencent.com/document/product/460/108590"},
+	{"Detection", "MatchDetail", "Go DnaResultDetection"},
+	{"Detection", "TextDetections", "Go DnaResultDetection"},
+	{"DocProcessResult", "PageInfo", "query DocProcess, sample"},
+	{"DownloadConfig", "Key", "Go FileUncompressDownloadConfig"},
+	{"ErrorDetail", "ErrorFile", "Go ErrorDetail"},
+	{"FaceRecognition", "FaceInfo", "Go VideoTargetRecResult"},
+	{"FileCompressConfig", "Key", "Go FileCompressConfig"},
+	{"FileCompressConfig", "KeyConfig", "Go FileCompressConfig"},
+	{"FillConcat", "FillInput", "Go FillConcat"},
+	{"FlashResult", "sentence_list", "https://www.tencentcloud.com/document/product/436/54934"},
+	{"HitInfos", "Positions", "Go TextHitInfo"},
+	{"ImageOcrResult", "TextDetections", "Go ImageOCRDetection"},
+	{"ImageResults", "Results", "cb reviews"},
+	{"Items", "AreaCoordSet", "Go QualityEstimateResult"},
+	{"JobsDetail", "AudioSection", "cb reviews"},
+	{"JobsDetail", "LanguageResults", "Go AudioAuditingJobDetail"},
+	{"JobsDetail", "Section", "cb reviews"},
+	{"JobsDetail", "Snapshot", "cb reviews"},
+	{"JudgementInfo", "JudgementResult", "Android GetWorkflowDetailResponse"},
+	{"LibResults", "Keywords", "cb reviews"},
+	{"LicenseRecognitionResult", "PlateInfo", "Go VideoTargetRecResult"},
+	{"ListInfo", "ListResults", "cb reviews"},
+	{"ObjectTags", "Objects", "submit VideoTag"},
+	{"Objects", "BBox", "submit VideoTag"},
+	{"OcrResults", "Keywords", "cb reviews"},
+	{"Operation", "Watermark", "submit Transcode"},
+	{"Operation", "WatermarkTemplateId", "submit Transcode"},
+	{"Output", "StreamExtract", "cb StreamExtract, sample"},
+	{"OutputFile", "Md5Info", "submit Snapshot"},
+	{"OutputFile", "ObjectName", "submit Snapshot"},
+	{"OutputFile", "ObjectUrl", "Java MediaResult.OutputFile"},
+	{"PageSegment", "Results", "cb reviews"},
+	{"PersonTags", "DetailPerSecond", "submit VideoTag"},
+	{"PetRecognition", "PetInfo", "submit VideoTargetRec"},
+	{"PitchScore", "SentenceScores", "Go VocalScoreResult"},
+	{"PlaceTags", "ClipFrameResult", "Go VideoTagResultStreamDataDataPlaceTags"},
+	{"PlaceTags", "Tags", "submit VideoTag"},
+	{"ResultDetail", "Words", "https://www.tencentcloud.com/document/product/436/54934"},
+	{"ResultInfo", "ObjectInfo", "Go WorkflowExecutionNotifyBody"},
+	{"ResultInfo", "SpriteObjectInfo", "Go WorkflowExecutionNotifyBody"},
+	{"RhythemScore", "SentenceScores", "Go VocalScoreResult"},
+	{"Section", "LanguageResults", "Go AudioAuditingJobDetail"},
+	{"SpeechRecognitionResult", "FlashResult", "https://www.tencentcloud.com/document/product/436/54934"},
+	{"SpeechRecognitionResult", "ResultDetail", "https://www.tencentcloud.com/document/product/436/54934"},
+	{"SplitVideoInfoResult", "TimeInfo", "https://cloud.tencent.com/document/product/460/94311, sample"},
+	{"SpriteOutputFile", "Md5Info", "Go MediaResult"},
+	{"SpriteOutputFile", "ObjectName", "Go MediaResult"},
+	{"Stream", "Audio", "cb, sample"},
+	{"Stream", "Video", "cb, sample"},
+	{"Subtitles", "Subtitle", "Go Subtitles"},
+	{"Tasks", "FileInfo", "Android GetWorkflowDetailResponse"},
+	{"TextDetections", "ItemPolygon", "Go ImageOCRDetection"},
+	{"TextDetections", "Polygon", "Go ImageOCRDetection"},
+	{"TextDetections", "WordPolygon", "Go ImageOCRDetection"},
+	{"TextDetections", "Words", "Go ImageOCRDetection"},
+	{"TextResults", "Results", "cb reviews"},
+	{"Transcode", "AudioMix", "submit Transcode"},
+	{"Transcode", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
+	{"TranscodePro", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
+	{"VideoMontage", "AudioMix", "as Transcode/AudioMix"},
+	{"VideoMontage", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
+	{"VideoSynthesis", "SpliceInfo", "Go VideoSynthesis"},
+	{"VideoTargetRecResult", "BodyRecognition", "submit VideoTargetRec"},
+	{"VideoTargetRecResult", "CarRecognition", "submit VideoTargetRec"},
+	{"VideoTargetRecResult", "FaceRecognition", "Go VideoTargetRecResult"},
+	{"VideoTargetRecResult", "LicenseRecognitionResult", "Go VideoTargetRecResult"},
+	{"VideoTargetRecResult", "PetRecognition", "submit VideoTargetRec"},
+	{"VqaPlusResult", "DetailedResult", "Go QualityEstimateResult"},
+	{"WordsGeneralizeResult", "WordsGeneralizeLable", "submit WordsGeneralize"},
+	{"WordsGeneralizeResult", "WordsGeneralizeToken", "submit WordsGeneralize"},
+	{"WorkflowExecution", "Tasks", "cb Workflow, sample"},
+	{"sentence_list", "word_list", "https://www.tencentcloud.com/document/product/436/54934"},
+}
+
+// isRepeatable reports whether a child of a node named parent is always an array in
+// normal form.
+func isRepeatable(parent string, child *node) bool {
+	if child.name == "CosHeaders" {
+		// A list of Key and Value in the callbacks of jobs, a map of headers in those of
+		// reviews.
+		return child.has("Key", "Value")
 	}
-	switch parent + "/" + n.name {
-	case
-		// What a media job wrote.
-		"OutputFile/ObjectName",                                   // submit Snapshot: String array
-		"OutputFile/ObjectUrl",                                    // Java SDK MediaResult.OutputFile
-		"OutputFile/Md5Info",                                      // submit Snapshot: Container array
-		"SpriteOutputFile/ObjectName", "SpriteOutputFile/Md5Info", // Go SDK MediaResult
-		"Stream/Audio", "Stream/Video", // sample, page "Callback Information"
-		"Output/StreamExtract", // cb StreamExtract, sample
+	return inRepeatables(parent, child.name) || strings.HasSuffix(parent, "Info") && inRepeatables("*Info", child.name)
+}
 
-		// What was asked of a media job.
-		"Operation/Watermark", "Operation/WatermarkTemplateId", // submit Transcode: Container array, String array
-		"Transcode/AudioMix",                                       // submit Transcode: Container array
-		"ConcatTemplate/AudioMix", "ConcatTemplate/ConcatFragment", // submit Concat: Container array
-		"VideoMontage/AudioMix", // the same node, of which the Go SDK takes one
-		// The page prints the node twice, https://cloud.tencent.com/document/product/460/84733
-		"Transcode/AudioMixArray", "ConcatTemplate/AudioMixArray", "VideoMontage/AudioMixArray", "TranscodePro/AudioMixArray",
-		"Subtitles/Subtitle",            // Go SDK Subtitles
-		"FillConcat/FillInput",          // Go SDK FillConcat
-		"VideoSynthesis/SpliceInfo",     // Go SDK VideoSynthesis
-		"SplitVideoInfoResult/TimeInfo", // https://cloud.tencent.com/document/product/460/94311, sample
-
-		// Workflows.
-		"WorkflowExecution/Tasks",                              // cb Workflow, sample; https://www.tencentcloud.com/document/product/1045/50341
-		"ResultInfo/ObjectInfo", "ResultInfo/SpriteObjectInfo", // Go SDK WorkflowExecutionNotifyBody
-		"JudgementInfo/JudgementResult", "Tasks/FileInfo", // Android SDK GetWorkflowDetailResponse
-
-		// Video tags, submit VideoTag: Container array.
-		"Data/PersonTags", "Data/PlaceTags", "Data/ActionTags", "Data/ObjectTags",
-		"PersonTags/DetailPerSecond", "DetailPerSecond/BBox",
-		"PlaceTags/ClipFrameResult", // Go SDK VideoTagResultStreamDataDataPlaceTags
-		"PlaceTags/Tags", "ActionTags/Tags", "ObjectTags/Objects", "Objects/BBox",
-		"Data/Tags", "Data/Labels", // Go SDK VideoTagResultStreamDataData
-
-		// Recognition and speech.
-		"WordsGeneralizeResult/WordsGeneralizeLable", "WordsGeneralizeResult/WordsGeneralizeToken", // submit WordsGeneralize: Container array
-		// https://www.tencentcloud.com/document/product/436/54934: Container array
-		"SpeechRecognitionResult/FlashResult", "SpeechRecognitionResult/ResultDetail",
-		"FlashResult/sentence_list", "sentence_list/word_list", "ResultDetail/Words",
-		"PitchScore/SentenceScores", "RhythemScore/SentenceScores", // Go SDK VocalScoreResult
-		// submit VideoTargetRec: Container array
-		"VideoTargetRecResult/BodyRecognition", "VideoTargetRecResult/PetRecognition", "VideoTargetRecResult/CarRecognition",
-		"BodyRecognition/BodyInfo", "PetRecognition/PetInfo", "CarRecognition/CarInfo",
-		"VideoTargetRecResult/FaceRecognition", "FaceRecognition/FaceInfo", // Go SDK VideoTargetRecResult
-		"VideoTargetRecResult/LicenseRecognitionResult", "LicenseRecognitionResult/PlateInfo", // the same
-		"VqaPlusResult/DetailedResult", "DetailedResult/Items", "Items/AreaCoordSet", // Go SDK QualityEstimate
-		"Detection/MatchDetail", "Detection/TextDetections", "ImageOcrResult/TextDetections", // Go SDK DnaResultDetection, ImageOCRDetection
-		"TextDetections/Polygon", "TextDetections/ItemPolygon", "TextDetections/Words", "TextDetections/WordPolygon",
-
-		// Documents and files.
-		"DocProcessResult/PageInfo",                              // query of a document job, sample
-		"FileCompressConfig/Key", "FileCompressConfig/KeyConfig", // Go SDK FileCompressConfig
-		"DownloadConfig/Key",    // Go SDK FileUncompressDownloadConfig
-		"ErrorDetail/ErrorFile", // Go SDK ErrorDetail
-
-		// Reviews, cb of each kind: Array, Container Array, String Array.
-		"JobsDetail/Section", "JobsDetail/Snapshot", "JobsDetail/AudioSection",
-		"PageSegment/Results", "ImageResults/Results", "TextResults/Results",
-		"OcrResults/Keywords", "LibResults/Keywords", "ListInfo/ListResults",
-		"DetectDetail/Result",                                                                   // https://cloud.tencent.com/document/product/460/108590
-		"HitInfos/Positions",                                                                    // Go SDK TextHitInfo
-		"JobsDetail/LanguageResults", "Section/LanguageResults", "AudioSection/LanguageResults": // Go SDK AudioAuditingJobDetail
-		return true
-	}
-	switch n.name {
-	case "OcrResults", "LibResults", // cb of the reviews: Array
-		"Keywords",                                                          // cb of audio reviews: Array; of text reviews one text, which looks the same in XML
-		"ObjectResults", "HitInfos", "SpeakerResults", "RecognitionResults": // Go SDK RecognitionInfo, TextRecognitionInfo
-		return strings.HasSuffix(parent, "Info") // PornInfo, AdsInfo, …
-	case "CosHeaders":
-		// cb of the jobs: Container array of Key and Value. In reviews it is a map.
-		return n.has("Key", "Value")
+// inRepeatables searches the table, which costs no more than a few comparisons of names.
+func inRepeatables(parent, name string) bool {
+	from, to := 0, len(repeatables)
+	for from < to {
+		middle := (from + to) / 2
+		row := &repeatables[middle]
+		order := strings.Compare(parent, row.Parent)
+		if order == 0 {
+			order = strings.Compare(name, row.Name)
+		}
+		switch {
+		case order == 0:
+			return true
+		case order > 0:
+			from = middle + 1
+		default:
+			to = middle
+		}
 	}
 	return false
 }

@@ -57,7 +57,7 @@ func TestGoldensFollowTheSchema(t *testing.T) {
 // TestSchemaRefuses breaks a good record in one place each.
 func TestSchemaRefuses(t *testing.T) {
 	t.Parallel()
-	const good = `{"version":1,"kind":"job","id":"j1","state":"Success","endTime":"2026-03-02T10:00:31+08:00",` +
+	const good = `{"version":2,"kind":"job","id":"j1","state":"Success","endTime":"2026-03-02T10:00:31+08:00",` +
 		`"input":{"object":"a"},"outputs":[{"object":"a","md5":"0123456789abcdef0123456789abcdef"}],"workflow":{"name":"n"},"detail":{"JobId":"j1"}}`
 	s := recordSchema(t)
 	if err := validate(t, s, []byte(good)); err != nil {
@@ -67,13 +67,15 @@ func TestSchemaRefuses(t *testing.T) {
 		t.Errorf("a field of a later time: %v", err)
 	}
 	tests := map[string]struct{ old, broken string }{
-		"no_version":       {`"version":1,`, ``},
-		"other_version":    {`"version":1`, `"version":2`},
-		"version_a_text":   {`"version":1`, `"version":"1"`},
+		"no_version":       {`"version":2,`, ``},
+		"other_version":    {`"version":2`, `"version":3`},
+		"version_a_text":   {`"version":2`, `"version":"2"`},
 		"no_kind":          {`"kind":"job",`, ``},
 		"other_kind":       {`"job"`, `"task"`},
 		"no_id":            {`"id":"j1",`, ``},
-		"bad_id":           {`"id":"j1"`, `"id":"j/1"`},
+		"bad_id":           {`"id":"j1"`, `"id":"j.1"`},
+		"other_source":     {`"state"`, `"source":"callback","state"`},
+		"other_verdict":    {`"state"`, `"verdict":"block","state"`},
 		"no_state":         {`"state":"Success",`, ``},
 		"empty_state":      {`"Success"`, `""`},
 		"state_a_boolean":  {`"Success"`, `true`},

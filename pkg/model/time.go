@@ -5,10 +5,13 @@ import (
 	"time"
 )
 
-// rfc3339 writes a time of a callback as RFC 3339 with the offset and the
-// fraction it came with, and "" where it is none: CI writes
-// 2006-01-02T15:04:05+0800 in jobs, 2006-01-02 15:04:05+0800 in workflows, RFC 3339
-// in reviews, and - or nothing for a time that is not set.
+// rfc3339 returns a time of a callback as RFC 3339, with the offset and the fraction that
+// it came with, and "" where it is none.
+//
+//	2006-01-02T15:04:05+0800     jobs            2006-01-02T15:04:05+08:00
+//	2006-01-02 15:04:05+0800     workflow runs   2006-01-02T15:04:05+08:00
+//	2006-01-02T15:04:05+08:00    reviews         2006-01-02T15:04:05+08:00
+//	-                            not set yet
 func rfc3339(s string) string {
 	const seconds = len("2006-01-02T15:04:05")
 	if len(s) <= seconds || s[10] != 'T' && s[10] != ' ' || s[13] != ':' || s[16] != ':' || strings.Contains(s, ",") {
@@ -18,15 +21,15 @@ func rfc3339(s string) string {
 	if n := len(s); n > seconds && (s[n-5] == '+' || s[n-5] == '-') {
 		s = s[:n-2] + ":" + s[n-2:]
 	}
-	if _, ok := instant(s); !ok {
+	if _, ok := parseTime(s); !ok {
 		return ""
 	}
 	return s
 }
 
-// instant reads an RFC 3339 time. The time package takes offsets of 24 hours and
-// of 60 minutes as well, which RFC 3339 has not.
-func instant(s string) (time.Time, bool) {
+// parseTime reads an RFC 3339 time. The time package also takes offsets of 24 hours and
+// of 60 minutes, which RFC 3339 does not have.
+func parseTime(s string) (time.Time, bool) {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil || strings.HasSuffix(s, ":60") {
 		return time.Time{}, false
@@ -34,4 +37,15 @@ func instant(s string) (time.Time, bool) {
 	_, offset := t.Zone()
 	const day = 24 * 60 * 60
 	return t, -day < offset && offset < day
+}
+
+// firstTime returns the first of those texts that is an RFC 3339 time, and reports
+// whether there is one.
+func firstTime(texts ...string) (time.Time, bool) {
+	for _, s := range texts {
+		if t, ok := parseTime(s); ok {
+			return t, true
+		}
+	}
+	return time.Time{}, false
 }

@@ -3,19 +3,22 @@ package model
 import "iter"
 
 // The limits that keep the worst body affordable: a body beyond any of them is
-// malformed. CI's own callbacks are far below (depth 8, a few hundred nodes).
+// malformed. CI's own callbacks are far below them (8 levels, a few hundred nodes).
 const (
-	MaxDepth = 64      // open elements, objects and arrays
-	MaxNodes = 400_000 // elements, values and attributes
-	MaxJobs  = 1_000   // records in one body
-
-	// MaxOutputBytes is what the outputs of one body may come to: the bytes of
-	// their buckets, regions and keys as they stand in a record, and 64 for each. An
-	// output repeats the prefix, the bucket and the region of its file, so that a few
-	// megabytes could stand for gigabytes. It is enough for 10,000 pictures, the most
-	// that a snapshot job may ask for, whose keys have 200 bytes.
-	MaxOutputBytes = 3 << 20
-	// MaxEventBytes bounds EventName, which every record of a body repeats.
+	// MaxDepth is how many elements, objects and arrays may be open at once.
+	MaxDepth = 64
+	// MaxNodes is how many elements, values and attributes a body may hold.
+	MaxNodes = 400_000
+	// MaxJobs is how many jobs, workflow runs and reviews a body may hold.
+	MaxJobs = 1_000
+	// MaxOutputs is how many objects one job may have written. A snapshot job can ask
+	// for 10,000 pictures at most.
+	MaxOutputs = 20_000
+	// MaxBodyOutputs is how many objects all jobs of one body may have written. An
+	// output repeats the prefix, the bucket and the region of its file, so that without
+	// this limit a few megabytes could stand for a few hundred.
+	MaxBodyOutputs = 2 * MaxOutputs
+	// MaxEventBytes is how long EventName may be, which every record of a body repeats.
 	MaxEventBytes = 256
 )
 
@@ -27,112 +30,116 @@ const (
 	array // only inside another array: a member's array is a repeated member
 )
 
-// node is what XML and JSON have in common: a named scalar or a named list of
-// nodes. A repeated XML element and a JSON array of that name are the same
-// thing, several children of one name. Empty nodes are never in a tree.
+// node is what XML and JSON have in common: a named scalar, or a named list of nodes. A
+// repeated XML element and a JSON array of that name are the same thing, several
+// children of one name. A tree never holds an empty node.
 type node struct {
-	name string
-	text string // of a scalar
-	kids list   // of an object or array
-	next *node
-	kind nodeKind
+	name     string
+	scalar   string   // the text of a scalar
+	children nodeList // of an object or array
+	next     *node
+	kind     nodeKind
 }
 
-// list is a chain of siblings, in the order of the callback.
-type list struct{ first, last *node }
+// nodeList is a chain of siblings, in the order of the callback.
+type nodeList struct{ head, tail *node }
 
-func (l *list) add(n *node) {
-	if l.first == nil {
-		l.first = n
+func (l *nodeList) add(n *node) {
+	if l.head == nil {
+		l.head = n
 	} else {
-		l.last.next = n
+		l.tail.next = n
 	}
-	l.last = n
+	l.tail = n
 }
 
-func (l *list) append(more list) {
-	if l.first == nil {
+func (l *nodeList) append(more nodeList) {
+	if l.head == nil {
 		*l = more
-	} else if more.first != nil {
-		l.last.next = more.first
-		l.last = more.last
+	} else if more.head != nil {
+		l.tail.next = more.head
+		l.tail = more.tail
 	}
 }
 
-func (l list) single() bool { return l.first != nil && l.first == l.last }
+func (l nodeList) empty() bool { return l.head == nil }
 
-// all yields the children of that name. A nil node has none.
-func (n *node) all(name string) iter.Seq[*node] {
+func (l nodeList) hasOne() bool { return l.head != nil && l.head == l.tail }
+
+func (l nodeList) all() iter.Seq[*node] {
 	return func(yield func(*node) bool) {
-		if n == nil {
-			return
-		}
-		for k := n.kids.first; k != nil; k = k.next {
-			if k.name == name && !yield(k) {
+		for n := l.head; n != nil; n = n.next {
+			if !yield(n) {
 				return
 			}
 		}
 	}
 }
 
-// child gives the first child of that name, or nil.
-func (n *node) child(name string) *node {
-	for k := range n.all(name) {
-		return k
+// named yields the children of that name. A nil node has none.
+func (n *node) named(name string) iter.Seq[*node] {
+	return func(yield func(*node) bool) {
+		if n == nil {
+			return
+		}
+		for child := n.children.head; child != nil; child = child.next {
+			if child.name == name && !yield(child) {
+				return
+			}
+		}
+	}
+}
+
+// first returns the first child of that name, or nil.
+func (n *node) first(name string) *node {
+	for child := range n.named(name) {
+		return child
 	}
 	return nil
 }
 
-// has tells whether there is a child of one of those names.
+// has reports whether there is a child of one of those names.
 func (n *node) has(names ...string) bool {
 	for _, name := range names {
-		if n.child(name) != nil {
+		if n.first(name) != nil {
 			return true
 		}
 	}
 	return false
 }
 
-// only gives the one child of that name, or nil where there is none or several.
-func (n *node) only(name string) *node {
+// single returns the one child of that name, or nil where there is none or several.
+func (n *node) single(name string) *node {
 	var found *node
-	for k := range n.all(name) {
+	for child := range n.named(name) {
 		if found != nil {
 			return nil
 		}
-		found = k
+		found = child
 	}
 	return found
 }
 
-// value gives the text of the one scalar of that name, and "" where there is
-// none, or several, or something else than a scalar.
-func (n *node) value(name string) string {
-	if k := n.only(name); k != nil && k.kind == scalar {
-		return k.text
-	}
-	return ""
-}
-
-// first gives the first of those names' values that is not empty.
-func (n *node) first(names ...string) string {
+// text returns the text of the one scalar that has the first of those names. It is ""
+// where there is no child of any of those names, or several, or an object.
+func (n *node) text(names ...string) string {
 	for _, name := range names {
-		if v := n.value(name); v != "" {
-			return v
+		if child := n.single(name); child != nil && child.kind == scalar {
+			return child.scalar
 		}
 	}
 	return ""
 }
 
-// arena hands out nodes in blocks, which costs less time and memory than one at a
-// time, and counts what was read against MaxNodes.
+// arena hands out nodes in blocks, which costs less time and memory than one at a time,
+// and counts what was read against MaxNodes.
 type arena struct {
 	block []node
 	read  int
 }
 
-// count says that n more elements, values or attributes were read, and whether
-// that is still within MaxNodes.
+// count adds n elements, values or attributes to those that were read, and reports
+// whether they are still within MaxNodes.
 func (a *arena) count(n int) bool {
 	a.read += n
 	return a.read <= MaxNodes

@@ -18,19 +18,19 @@ const textName = "#text"
 // written, and a token's place in the body is known, so that names and most
 // texts are parts of the body rather than copies.
 type xmlReader struct {
-	body  string
-	dec   *xml.Decoder
-	arena arena
-	stack []frame // open elements; stack[0] stands for the whole document
-	text  textRun
-	bare  bool // the elements of a root stand at the top, without the root
-	seen  int  // where attributes were last counted, plus one
+	body     string
+	dec      *xml.Decoder
+	arena    arena
+	stack    []frame // open elements; stack[0] stands for the whole document
+	text     textRun
+	rootless bool // the elements of a root stand at the top, without the root
+	counted  int  // where attributes were last counted, plus one
 }
 
 // frame is an open element.
 type frame struct {
-	name string
-	kids list
+	name     string
+	children nodeList
 }
 
 // readXML gives the root of an XML body: its root element, or, for the form
@@ -59,8 +59,8 @@ func (e charsetError) Error() string { return "encoding " + quote(string(e)) }
 // token reads one token. It reports true at the end of the body.
 func (r *xmlReader) token() (done bool, err error) {
 	start := int(r.dec.InputOffset())
-	if start >= r.seen { // an empty element's end comes as a token of no length
-		r.seen = start + 1
+	if start >= r.counted { // an empty element's end comes as a token of no length
+		r.counted = start + 1
 		if !r.arena.count(attributes(r.body[start:])) {
 			return false, r.fail(start, "more than %d elements and attributes", MaxNodes)
 		}
@@ -133,59 +133,59 @@ func (r *xmlReader) open(start int, t xml.StartElement) error {
 	if len(r.stack) > MaxDepth {
 		return r.fail(start, "elements nest deeper than %d", MaxDepth)
 	}
-	name := r.body[start+1:][:len(written(t.Name))]
+	name := r.body[start+1:][:len(qualifiedName(t.Name))]
 	if len(r.stack) == 1 {
-		if err := r.top(start, name); err != nil {
+		if err := r.checkTopLevel(start, name); err != nil {
 			return err
 		}
 	} else if run, blank := r.text.take(); !blank {
-		r.stack[len(r.stack)-1].kids.add(r.arena.node(node{name: textName, text: run}))
+		r.stack[len(r.stack)-1].children.add(r.arena.node(node{name: textName, scalar: run}))
 	}
 	r.stack = append(r.stack, frame{name: name})
 	return nil
 }
 
-// written gives a name as it stands in the body.
-func written(n xml.Name) string {
+// qualifiedName returns a name as it stands in the body.
+func qualifiedName(n xml.Name) string {
 	if n.Space == "" {
 		return n.Local
 	}
 	return n.Space + ":" + n.Local
 }
 
-// top decides what may stand at the top of the document: one root, or the
+// checkTopLevel decides what may stand at the top of the document: one root, or the
 // elements of a root without it.
-func (r *xmlReader) top(start int, name string) error {
-	bare := name == eventName || name == jobsDetail || name == workflowExecution
+func (r *xmlReader) checkTopLevel(start int, name string) error {
+	partOfRoot := name == eventName || name == jobsDetail || name == workflowExecution
 	first := r.stack[0].name == ""
-	if !first && !(r.bare && bare) {
+	if !first && !(r.rootless && partOfRoot) {
 		return r.fail(start, "a second root element, %s", quote(name))
 	}
-	r.stack[0].name, r.bare = name, bare
+	r.stack[0].name, r.rootless = name, partOfRoot
 	return nil
 }
 
 func (r *xmlReader) close(start int, t xml.EndElement) error {
 	last := len(r.stack) - 1
 	f := r.stack[last]
-	if name := written(t.Name); last == 0 || name != f.name {
+	if name := qualifiedName(t.Name); last == 0 || name != f.name {
 		return r.fail(start, "an end tag of %s that closes nothing", quote(name))
 	}
 	r.stack = r.stack[:last]
 	run, blank := r.text.take()
-	n := node{name: f.name, kind: object, kids: f.kids}
-	switch only := f.kids.first; {
+	n := node{name: f.name, kind: object, children: f.children}
+	switch only := f.children.head; {
 	case only == nil:
-		n = node{name: f.name, text: run}
+		n = node{name: f.name, scalar: run}
 		if blank {
 			return nil
 		}
 	case !blank:
-		n.kids.add(r.arena.node(node{name: textName, text: run}))
-	case f.kids.single() && only.name == textName:
-		n = node{name: f.name, text: only.text}
+		n.children.add(r.arena.node(node{name: textName, scalar: run}))
+	case f.children.hasOne() && only.name == textName:
+		n = node{name: f.name, scalar: only.scalar}
 	}
-	r.stack[last-1].kids.add(r.arena.node(n))
+	r.stack[last-1].children.add(r.arena.node(n))
 	return nil
 }
 
@@ -236,12 +236,12 @@ func (r *xmlReader) root() (*node, error) {
 		return nil, r.fail(len(r.body), "the body ends inside of element %s", quote(r.stack[len(r.stack)-1].name))
 	case top.name == "":
 		return nil, malformed("", "the body holds no element")
-	case r.bare:
-		return &node{kind: object, kids: top.kids}, nil
-	case top.kids.first == nil:
+	case r.rootless:
+		return &node{kind: object, children: top.children}, nil
+	case top.children.empty():
 		return &node{kind: object}, nil
 	default:
-		return top.kids.first, nil
+		return top.children.head, nil
 	}
 }
 

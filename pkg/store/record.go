@@ -252,7 +252,7 @@ func judge(stored, ours []byte, fromCOS bool) (standing, error) {
 	switch {
 	case bytes.Equal(stored, ours):
 		return same, nil
-	case model.Newer(stored, ours):
+	case model.Supersedes(stored, ours):
 		return newer, nil
 	}
 	if !fromCOS {

@@ -51,7 +51,7 @@ func TestPutRecord(t *testing.T) {
 		{"unreadable", []byte("{"), first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"empty", []byte{}, first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"page", page, first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"of_another_version", []byte(`{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}}`), first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"of_another_version", []byte(`{"version":0,"kind":"job","id":"j1","state":"Success","detail":{}}`), first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"of_another_id", stored(other), first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"of_another_kind", stored(workflow), first(), store.Updated, first(), []string{putNew, get, put, get}},
 		{"cut_off", stored(third())[:40], first(), store.Updated, first(), []string{putNew, get, put, get}},
