@@ -313,11 +313,11 @@ func TestOutcomes(t *testing.T) {
 	}{
 		{"Running", "", "created", 1},
 		{"Running", "", "duplicate", 2},
-		{"Failed", early, "updated", 4},
+		{"Failed", early, "updated", 7},
 		{"Failed", early, "duplicate", 2},
-		{"Running", "", "stale", 2},
-		{"Failed", late, "updated", 4},
-		{"Failed", early, "stale", 2},
+		{"Running", "", "stale", 3},
+		{"Failed", late, "updated", 7},
+		{"Failed", early, "stale", 3},
 	} {
 		before := s.RequestCount()
 		a := r.post(t, body(delivery.state, delivery.end))

@@ -346,7 +346,7 @@ func (w *world) carryOut(f *flight) *http.Response {
 // checkAllowed checks that a request is one that may be made, with the credentials of
 // the invocation that makes it.
 func (w *world) checkAllowed(f *flight, bucket, key string) {
-	record := bucket == simRecords && strings.HasPrefix(key, "ci/jobs/") && !strings.Contains(key, "..")
+	record := bucket == simRecords && (strings.HasPrefix(key, "ci/jobs/") || strings.HasPrefix(key, "ci/history/jobs/")) && !strings.Contains(key, "..")
 	output := bucket == simMedia && f.delivery.md5s[key] != ""
 	if !record && !output {
 		w.complain("%s: a request left for %s %s", f.delivery.name, f.request.Method, f.request.URL)

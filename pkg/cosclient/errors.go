@@ -118,6 +118,37 @@ func Retryable(err error) bool {
 	}
 }
 
+// IsDenied reports whether the service refused a request on one object or bucket to
+// someone whose credentials it accepts: a permission is missing.
+func IsDenied(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Status == http.StatusForbidden && (e.Code == "AccessDenied" || e.Code == "AccessForbidden" || e.Code == "")
+}
+
+// MostSevere returns the error that decides what is to be done, or nil if there is none: a
+// bug before a setting, and that before a service that is out of reach.
+func MostSevere(errs []error) error {
+	severity := func(err error) int {
+		switch {
+		case err == nil:
+			return 0
+		case errors.Is(err, ErrUnavailable):
+			return 1
+		case errors.Is(err, ErrMisconfigured):
+			return 2
+		default:
+			return 3
+		}
+	}
+	var found error
+	for _, err := range errs {
+		if severity(err) > severity(found) {
+			found = err
+		}
+	}
+	return found
+}
+
 // stripURL takes off what the SDK and net/http put around an error: the URL, and the list
 // of the SDK's own tries.
 func stripURL(err error) error {

@@ -25,6 +25,9 @@ type Session struct {
 	MaxTries uint
 	// MaxTry is how long a single try may take; 0 means 5 seconds.
 	MaxTry time.Duration
+	// Slots bounds how many requests are under way at a time, by its capacity. Sessions may
+	// share it; nil means no bound.
+	Slots chan struct{}
 
 	requests atomic.Int64
 }
@@ -35,25 +38,53 @@ func (s *Session) Requests() int64 { return s.requests.Load() }
 // defaultMaxTry bounds a single request: one to COS that takes longer is stalled.
 const defaultMaxTry = 5 * time.Second
 
-type sessionKey struct{}
+type (
+	sessionKey   struct{}
+	wholeTimeKey struct{}
+)
 
-// Try makes one request, with a context that ends after a quarter of the time left, and
-// MaxTry at the latest. A request that is made with that context, over a transport of
-// [Wrap], is signed with the session's credentials and counted.
+// WithWholeTime returns a context with which a try may take all of the time left, instead
+// of a quarter: for a last request, after which nothing is to come.
+func WithWholeTime(ctx context.Context) context.Context {
+	return context.WithValue(ctx, wholeTimeKey{}, true)
+}
+
+// Try makes one request. It waits for a slot, and then calls request with a context that
+// ends after a quarter of the time left, and MaxTry at the latest. A request that is made
+// with that context, over a transport of [Wrap], is signed with the session's credentials
+// and counted.
 func (s *Session) Try(ctx context.Context, request func(context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.Slots != nil {
+		select {
+		case s.Slots <- struct{}{}:
+			defer func() { <-s.Slots }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.tryLimit(ctx))
+	defer cancel()
+	return request(context.WithValue(ctx, sessionKey{}, s))
+}
+
+// tryLimit returns how long a try may take.
+func (s *Session) tryLimit(ctx context.Context) time.Duration {
 	limit := s.MaxTry
 	if limit == 0 {
 		limit = defaultMaxTry
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline)/4)
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return limit
 	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	return request(context.WithValue(ctx, sessionKey{}, s))
+	left := time.Until(deadline)
+	if ctx.Value(wholeTimeKey{}) == nil {
+		left /= 4
+	}
+	return min(limit, left)
 }
 
 // Retry calls op until it succeeds, fails for good, or ctx ends: whether it may go better

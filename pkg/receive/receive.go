@@ -37,9 +37,9 @@ type Result struct {
 	Bucket string // of the input; "" where CI does not say
 	Queue  string // the id of the queue; "" where CI does not say
 
-	Outcome store.Outcome // "" where the record is not stored
-	Key     string        // of the record
-	Tags    []store.Tag   // what became of the tags of the outputs
+	Outcome store.Outcome     // "" where the record is not stored
+	Key     string            // of the record
+	Tags    []store.TagResult // what became of the tags of the outputs
 
 	// RefusedTag is why COS refused a tag, where it did. To try again does not help; the
 	// operator has to change a setting or a permission.
@@ -74,7 +74,7 @@ func (r *Receiver) Callback(ctx context.Context, body []byte) (results Results, 
 // Reject keeps a body that is no callback, so that nothing is lost, and returns the key.
 func (r *Receiver) Reject(ctx context.Context, body []byte) (key string, err error) {
 	defer parallel.Recover(&err)
-	return r.Store.KeepRejected(ctx, body)
+	return r.Store.PutRejected(ctx, body, "")
 }
 
 // Record stores one record and tags its outputs. Its error is like that of Callback.

@@ -91,7 +91,7 @@ func TestCallback(t *testing.T) {
 		result("j1", "Success", store.Created), result("j2", "Failed", store.Created),
 		{Kind: "job", ID: "j3", State: "Unknown", Outcome: store.Created, Key: "ci/jobs/j3.json"},
 	}}
-	want.Jobs[0].Tags = []store.Tag{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}}
+	want.Jobs[0].Tags = []store.TagResult{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}}
 	got, err := r.Callback(t.Context(), body)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v; results (-want +got):\n%s", err, diff)
@@ -270,7 +270,7 @@ func TestTagAlone(t *testing.T) {
 	putObject(t, cos, "out.mp4", time.Now())
 	r := newReceiver(t, cos)
 	tags, refused, err := r.Tag(t.Context(), decoded.Records[0])
-	want := []store.Tag{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}}
+	want := []store.TagResult{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}}
 	if diff := cmp.Diff(want, tags); diff != "" || refused != nil || err != nil || cos.RequestCount() != 3 || len(cos.Keys(recordBucket, "")) != 0 {
 		t.Errorf("refused %v, error %v, %d requests; tags (-want +got):\n%s", refused, err, cos.RequestCount(), diff)
 	}
@@ -291,7 +291,7 @@ func TestRecord(t *testing.T) {
 	got, err := newReceiver(t, cos).Record(t.Context(), decoded.Records[0])
 	want := receive.Result{
 		Kind: "job", ID: "j1", State: "Success", Type: "Transcode", Bucket: mediaBucket, Queue: "p1", Outcome: store.Created, Key: "ci/jobs/j1.json",
-		Tags: []store.Tag{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}},
+		Tags: []store.TagResult{{Bucket: mediaBucket, Object: "out.mp4", Outcome: store.Tagged}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("error %v; result (-want +got):\n%s", err, diff)
@@ -377,7 +377,7 @@ func TestPanicOfOneTag(t *testing.T) {
 	putObject(t, cos, "bad.mp4", time.Now())
 	r := newReceiver(t, failing{cos, map[string]func() error{"bad.mp4": func() error { panic("a bug") }}})
 	got, err := r.Callback(t.Context(), callback(job("j1", "Success", "", "", "bad.mp4", "good.mp4")))
-	want := []receive.Result{{ID: "j1", Outcome: store.Created, Tags: []store.Tag{
+	want := []receive.Result{{ID: "j1", Outcome: store.Created, Tags: []store.TagResult{
 		{Bucket: mediaBucket, Object: "bad.mp4", Outcome: store.Failed, Reason: receive.BugReason},
 		{Bucket: mediaBucket, Object: "good.mp4", Outcome: store.Tagged},
 	}}}

@@ -27,14 +27,14 @@ type tagCount struct{ atomic.Int64 }
 
 // tagging is what became of the tags of one job.
 type tagging struct {
-	results []store.Tag
+	results []store.TagResult
 	refused error // the first tag that COS refused
 	err     error // the most severe error but those
 }
 
 // Tag tags the outputs of a record, if they are to be tagged, and leaves the record alone.
 // Its error is like that of Callback; what COS refuses for good is none.
-func (r *Receiver) Tag(ctx context.Context, record *model.Record) (tags []store.Tag, refused, err error) {
+func (r *Receiver) Tag(ctx context.Context, record *model.Record) (tags []store.TagResult, refused, err error) {
 	t := r.startTagging(ctx, record, new(tagCount))()
 	return t.results, t.refused, t.err
 }
@@ -71,9 +71,9 @@ func (r *Receiver) tagOutputs(ctx context.Context, outputs []model.Output, endTi
 	ended, _ := time.Parse(time.RFC3339, endTime) // the zero time where the record has none
 	before := int(tagged.Add(int64(len(outputs)))) - len(outputs)
 	allowed := outputs[:max(0, min(len(outputs), maxTagged-before))]
-	t := tagging{results: make([]store.Tag, len(allowed), len(allowed)+1)}
+	t := tagging{results: make([]store.TagResult, len(allowed), len(allowed)+1)}
 	errs := parallel.ForEach(len(allowed), maxOutputsAtOnce, func(i int) (err error) {
-		t.results[i] = store.Tag{Bucket: allowed[i].Bucket, Object: allowed[i].Key, Outcome: store.Failed, Reason: BugReason}
+		t.results[i] = store.TagResult{Bucket: allowed[i].Bucket, Object: allowed[i].Key, Outcome: store.Failed, Reason: BugReason}
 		tag, err := r.Store.TagOutput(ctx, allowed[i], ended)
 		if _, isBug := errors.AsType[*parallel.PanicError](err); !isBug {
 			t.results[i] = tag
@@ -82,7 +82,7 @@ func (r *Receiver) tagOutputs(ctx context.Context, outputs []model.Output, endTi
 	})
 	if more := len(outputs) - len(allowed); more > 0 {
 		reason := fmt.Sprintf("%d more outputs: of a callback, %d are tagged", more, maxTagged)
-		t.results = append(t.results, store.Tag{Outcome: store.Skipped, Reason: reason})
+		t.results = append(t.results, store.TagResult{Outcome: store.Skipped, Reason: reason})
 	}
 	if i := slices.IndexFunc(errs, isRefusal); i >= 0 {
 		t.refused = errs[i]

@@ -19,8 +19,8 @@ func TestCOSWithoutHeaders(t *testing.T) {
 		if outcome, _, err := s.PutRecord(t.Context(), first()); outcome != store.Duplicate || err != nil {
 			t.Errorf("PutRecord = %s, %v", outcome, err)
 		}
-		if _, err := s.KeepRejected(t.Context(), []byte("x")); err != nil {
-			t.Errorf("KeepRejected: %v", err)
+		if _, err := s.PutRejected(t.Context(), []byte("x"), ""); err != nil {
+			t.Errorf("PutRejected: %v", err)
 		}
 	}
 	if outcome, _, err := s.PutRecord(t.Context(), second()); outcome != store.Updated || err != nil {

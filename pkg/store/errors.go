@@ -8,34 +8,22 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 )
 
-var errContended = errors.New("other instances keep writing it")
+// ErrNotFound means that there is no such object.
+var ErrNotFound = errors.New("there is no such object")
 
-// action is a request to COS, by the name of the CAM action that a role needs for it.
-type action string
+// action is a kind of request to COS: the CAM action that a role needs for it, and what it
+// does, for messages.
+type action struct{ cam, verb string }
 
-const (
-	putObject  action = "PutObject"
-	getObject  action = "GetObject"
-	headObject action = "HeadObject"
-	getTags    action = "GetObjectTagging"
-	putTags    action = "PutObjectTagging"
+var (
+	putObject    = action{"PutObject", "put"}
+	getObject    = action{"GetObject", "get"}
+	headObject   = action{"HeadObject", "head"}
+	deleteObject = action{"DeleteObject", "delete"}
+	listBucket   = action{"GetBucket", "list"}
+	getTags      = action{"GetObjectTagging", "get tags of"}
+	putTags      = action{"PutObjectTagging", "put tags of"}
 )
-
-// verb returns what a request does, for messages.
-func (a action) verb() string {
-	switch a {
-	case putObject:
-		return "put"
-	case getTags:
-		return "get tags of"
-	case putTags:
-		return "put tags of"
-	case headObject:
-		return "head"
-	default:
-		return "get"
-	}
-}
 
 // rules say what COS's errors mean; {action} stands for the CAM action. The first that
 // matches holds.
@@ -72,8 +60,8 @@ const (
 
 // newError turns an error of the SDK into a *cosclient.Error.
 func newError(a action, bucket, key string, err error) *cosclient.Error {
-	e := cosclient.NewError(a.verb(), bucket+"/"+key, rules, err)
-	e.Remedy = strings.ReplaceAll(e.Remedy, "{action}", string(a))
+	e := cosclient.NewError(a.verb, bucket+"/"+key, rules, err)
+	e.Remedy = strings.ReplaceAll(e.Remedy, "{action}", a.cam)
 	return e
 }
 
@@ -82,5 +70,5 @@ func newError(a action, bucket, key string, err error) *cosclient.Error {
 func isMissing(err error) bool {
 	e, ok := errors.AsType[*cosclient.Error](err)
 	return ok && e.Status == http.StatusNotFound &&
-		(e.Code == "NoSuchKey" || e.Code == "NoSuchBucket" || e.Verb == headObject.verb())
+		(e.Code == "NoSuchKey" || e.Code == "NoSuchBucket" || e.Verb == headObject.verb)
 }

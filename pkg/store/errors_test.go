@@ -106,7 +106,7 @@ func TestErrorShowsNoSecret(t *testing.T) {
 			}})
 			s := w.open(t, o)
 			_, _, record := s.PutRecord(ctx, first())
-			_, rejected := s.KeepRejected(ctx, page)
+			_, rejected := s.PutRejected(ctx, page, "")
 			tag, tagged := s.TagOutput(ctx, output(), ended)
 			for _, err := range []error{record, rejected, tagged, errors.New(tag.Reason)} {
 				if err == nil {

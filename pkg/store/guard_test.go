@@ -57,7 +57,7 @@ func TestEndlessAnswers(t *testing.T) {
 			return err
 		}},
 		"conflict": {http.StatusConflict, func(ctx context.Context, s *store.Store) error {
-			_, err := s.KeepRejected(ctx, page)
+			_, err := s.PutRejected(ctx, page, "")
 			return err
 		}},
 		"tag_set": {http.StatusOK, func(ctx context.Context, s *store.Store) error {

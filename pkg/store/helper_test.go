@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"net/http"
@@ -94,6 +95,19 @@ func (w *world) wantObject(t *testing.T, bucket, key string, want []byte) {
 	}
 }
 
+// wantKept checks that a version of the job is its record, or in its history under the
+// hash of its bytes.
+func (w *world) wantKept(t *testing.T, version []byte) {
+	t.Helper()
+	sum := sha256.Sum256(version)
+	for _, key := range []string{jobKey, "ci/history/jobs/j1/" + hex.EncodeToString(sum[:]) + ".json"} {
+		if o, ok := w.Object(records, key); ok && bytes.Equal(o.Body, version) {
+			return
+		}
+	}
+	t.Errorf("%.200s is neither the record nor in the history, which has %v", version, w.Keys(records, "ci/history/"))
+}
+
 // steps names the requests so far.
 func (w *world) steps() []string {
 	var steps []string
@@ -113,6 +127,7 @@ func (w *world) wantSteps(t *testing.T, want ...string) {
 // The requests that a store makes.
 const (
 	putNew  = "PUT create-only"
+	archive = "PUT to history"
 	put     = "PUT"
 	get     = "GET"
 	head    = "HEAD"
@@ -120,12 +135,17 @@ const (
 	putTags = "PUT ?tagging"
 )
 
+// updating are the steps of replacing an older record.
+var updating = []string{putNew, get, archive, archive, get, put, get}
+
 func step(r coslocal.Request) string {
 	switch {
 	case r.Key == "":
 		return r.Method + " on the bucket"
 	case r.Query.Has("tagging"):
 		return r.Method + " ?tagging"
+	case strings.HasPrefix(r.Key, "ci/history/") && r.Method == http.MethodPut && r.Header.Get("x-cos-forbid-overwrite") == "true":
+		return archive
 	case r.Header.Get("x-cos-forbid-overwrite") == "true":
 		return r.Method + " create-only"
 	default:

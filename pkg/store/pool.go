@@ -19,8 +19,9 @@ const maxClients = 128
 
 // A Pool holds what invocations share: connections, and a client for each bucket.
 type Pool struct {
-	transport  http.RoundTripper
-	largeReads chan struct{} // holds a value while a large object is in memory
+	transport     http.RoundTripper
+	largeReads    chan struct{} // holds a value while a large object is in memory
+	historyWrites chan struct{} // holds a value for each version on its way to a history
 
 	mu      sync.Mutex
 	clients map[string]*bucketClient // by base URL
@@ -39,9 +40,10 @@ func NewPool(transport http.RoundTripper) *Pool {
 		transport = cosclient.NewTransport()
 	}
 	return &Pool{
-		transport:  checkedTransport{cosclient.Wrap(transport)},
-		largeReads: make(chan struct{}, 1),
-		clients:    map[string]*bucketClient{},
+		transport:     checkedTransport{cosclient.Wrap(transport)},
+		largeReads:    make(chan struct{}, 1),
+		historyWrites: make(chan struct{}, maxHistoryWrites),
+		clients:       map[string]*bucketClient{},
 	}
 }
 
@@ -58,6 +60,8 @@ type Options struct {
 
 	// Backoff returns the waits between tries; nil means those of [cosclient.Session].
 	Backoff func() backoff.BackOff
+	// Slots bounds how many requests are under way at a time, as in [cosclient.Session].
+	Slots chan struct{}
 	// Warn is told of what an operator should know and no answer says; nil means nobody.
 	Warn func(message string)
 }
@@ -78,7 +82,7 @@ func (p *Pool) Open(o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	s := &Store{options: o, session: &cosclient.Session{Credentials: o.Credentials, Backoff: o.Backoff}, pool: p}
+	s := &Store{options: o, session: &cosclient.Session{Credentials: o.Credentials, Backoff: o.Backoff, Slots: o.Slots}, pool: p}
 	var err error
 	if s.records, err = p.client(o.Endpoint, o.Bucket, o.Region); err != nil {
 		return nil, fmt.Errorf("%w: %w", cosclient.ErrMisconfigured, err)

@@ -251,7 +251,7 @@ func TestDeadIdleConnections(t *testing.T) {
 							out := output()
 							out.Key = fmt.Sprint("other", i)
 							_, tagged := s.TagOutput(t.Context(), out, ended)
-							_, kept := s.KeepRejected(t.Context(), []byte(fmt.Sprint("other", i)))
+							_, kept := s.PutRejected(t.Context(), []byte(fmt.Sprint("other", i)), "")
 							if err := errors.Join(tagged, kept); err != nil {
 								t.Error(err)
 							}

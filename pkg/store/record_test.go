@@ -43,18 +43,18 @@ func TestPutRecord(t *testing.T) {
 	}{
 		{"created", nil, first(), store.Created, first(), []string{putNew}},
 		{"duplicate", stored(second()), second(), store.Duplicate, second(), []string{putNew, get}},
-		{"stale", stored(third()), second(), store.Stale, third(), []string{putNew, get}},
-		{"stale_not_terminal", stored(second()), first(), store.Stale, second(), []string{putNew, get}},
-		{"updated", stored(first()), second(), store.Updated, second(), []string{putNew, get, put, get}},
-		{"updated_of_same_state", stored(second()), third(), store.Updated, third(), []string{putNew, get, put, get}},
-		{"older_than_a_long_one", stored(longest()), first(), store.Stale, longest(), []string{putNew, get}},
-		{"unreadable", []byte("{"), first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"empty", []byte{}, first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"page", page, first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"of_another_version", []byte(`{"version":0,"kind":"job","id":"j1","state":"Success","detail":{}}`), first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"of_another_id", stored(other), first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"of_another_kind", stored(workflow), first(), store.Updated, first(), []string{putNew, get, put, get}},
-		{"cut_off", stored(third())[:40], first(), store.Updated, first(), []string{putNew, get, put, get}},
+		{"stale", stored(third()), second(), store.Stale, third(), []string{putNew, get, archive}},
+		{"stale_not_terminal", stored(second()), first(), store.Stale, second(), []string{putNew, get, archive}},
+		{"updated", stored(first()), second(), store.Updated, second(), updating},
+		{"updated_of_same_state", stored(second()), third(), store.Updated, third(), updating},
+		{"older_than_a_long_one", stored(longest()), first(), store.Stale, longest(), []string{putNew, get, archive}},
+		{"unreadable", []byte("{"), first(), store.Updated, first(), updating},
+		{"empty", []byte{}, first(), store.Updated, first(), updating},
+		{"page", page, first(), store.Updated, first(), updating},
+		{"of_another_version", []byte(`{"version":0,"kind":"job","id":"j1","state":"Success","detail":{}}`), first(), store.Updated, first(), updating},
+		{"of_another_id", stored(other), first(), store.Updated, first(), updating},
+		{"of_another_kind", stored(workflow), first(), store.Updated, first(), updating},
+		{"cut_off", stored(third())[:40], first(), store.Updated, first(), updating},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -70,6 +70,10 @@ func TestPutRecord(t *testing.T) {
 					t.Errorf("PutRecord = %q, %q, %v; want %q, %q", outcome, key, err, test.want, jobKey)
 				}
 				w.wantObject(t, records, jobKey, encode(t, test.after))
+				w.wantKept(t, encode(t, test.put))
+				if test.stored != nil {
+					w.wantKept(t, test.stored)
+				}
 				w.wantSteps(t, test.steps...)
 				if got := s.Requests(); got != int64(len(test.steps)) {
 					t.Errorf("Requests = %d; want %d", got, len(test.steps))
@@ -85,28 +89,29 @@ func TestPutRecordOverEndlessObject(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // reading it takes a while on a busy machine, and a try has a limit
 		w := newWorld(t)
 		w.put(t, records, jobKey, coslocal.Object{Body: encode(t, third())})
-		s, err := store.NewPool(&endlessOnce{wire: w.wire}).Open(options())
+		s, err := store.NewPool(&endlessTwice{wire: w.wire}).Open(options())
 		if err != nil {
 			t.Fatal(err)
 		}
 		if outcome, _, err := s.PutRecord(t.Context(), first()); outcome != store.Updated || err != nil {
 			t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
 		}
-		w.wantSteps(t, putNew, get, put, get)
+		w.wantSteps(t, updating...)
 		w.wantObject(t, records, jobKey, encode(t, first()))
 	})
 }
 
-// endlessOnce answers the first GET with a body that begins as a record and never ends.
-type endlessOnce struct {
+// endlessTwice answers the first two GETs with a body that begins as a record and never
+// ends.
+type endlessTwice struct {
 	*wire
-	read bool
+	reads int
 }
 
-func (e *endlessOnce) RoundTrip(r *http.Request) (*http.Response, error) {
+func (e *endlessTwice) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := e.wire.RoundTrip(r)
-	if r.Method == http.MethodGet && !e.read && err == nil {
-		e.read = true
+	if r.Method == http.MethodGet && e.reads < 2 && err == nil {
+		e.reads++
 		response.Body = io.NopCloser(io.MultiReader(response.Body, zeros{r.Context()}))
 		response.ContentLength = 1 << 60
 	}
@@ -160,8 +165,8 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 		if _, _, err := s.PutRecord(t.Context(), first()); !errors.Is(err, cosclient.ErrMisconfigured) {
 			t.Errorf("PutRecord with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
-		if _, err := s.KeepRejected(t.Context(), page); !errors.Is(err, cosclient.ErrMisconfigured) {
-			t.Errorf("KeepRejected with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
+		if _, err := s.PutRejected(t.Context(), page, ""); !errors.Is(err, cosclient.ErrMisconfigured) {
+			t.Errorf("PutRejected with prefix %.20q: %v; want ErrMisconfigured", prefix, err)
 		}
 		w.wantSteps(t)
 	}
@@ -217,7 +222,17 @@ func TestRecordOnTheWire(t *testing.T) {
 	create := write
 	create.ForbidOverwrite, create.SignsForbidOverwrite = "true", true
 	read := request{Method: "GET", Host: host, Key: jobKey, Token: "session-token", SignsHost: true, SignsToken: true}
-	if diff := cmp.Diff([]request{create, read, write, read}, got); diff != "" {
+	archived := func(body []byte) request {
+		sum, name := md5.Sum(body), sha256.Sum256(body)
+		r := create
+		r.Key, r.MD5, r.Length = "ci/history/jobs/j1/"+hex.EncodeToString(name[:])+".json", base64.StdEncoding.EncodeToString(sum[:]), int64(len(body))
+		return r
+	}
+	if len(got) == 7 && got[2].Key != archived(encode(t, first())).Key { // the two go side by side
+		got[2], got[3] = got[3], got[2]
+	}
+	want := []request{create, read, archived(encode(t, first())), archived(body), read, write, read}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("requests (-want +got):\n%s", diff)
 	}
 	stored, _ := server.Object(records, jobKey)
@@ -243,22 +258,27 @@ func TestPutRecordBesideOthers(t *testing.T) {
 		after  *model.Record
 		steps  []string
 	}{
-		{"newer_before_read", first(), second(), get, 1, third(), coslocal.Fault{}, store.Stale, third(), []string{putNew, get}},
+		{"newer_before_read", first(), second(), get, 1, third(), coslocal.Fault{}, store.Stale, third(), []string{putNew, get, archive}},
 		{"same_before_read", first(), second(), get, 1, second(), coslocal.Fault{}, store.Duplicate, second(), []string{putNew, get}},
 		{"deleted_before_read", first(), second(), get, 1, nil, coslocal.Fault{}, store.Created, second(), []string{putNew, get, putNew}},
+		// Something else is stored than what went into the history: it is not overwritten.
+		{"newer_before_second_read", first(), second(), get, 2, third(), coslocal.Fault{}, store.Stale, third(), []string{putNew, get, archive, archive, get, get}},
+		{"same_before_second_read", first(), second(), get, 2, second(), coslocal.Fault{}, store.Duplicate, second(), []string{putNew, get, archive, archive, get, get}},
+		{"older_before_second_read", first(), third(), get, 2, second(), coslocal.Fault{}, store.Updated, third(), []string{putNew, get, archive, archive, get, get, archive, get, put, get}},
+		{"deleted_before_second_read", first(), second(), get, 2, nil, coslocal.Fault{}, store.Created, second(), []string{putNew, get, archive, archive, get, get, putNew}},
 		// The window that only a compare-and-swap could close, see the package comment.
-		{"newer_between_read_and_write", first(), second(), put, 1, third(), coslocal.Fault{}, store.Updated, second(), []string{putNew, get, put, get}},
-		{"newer_before_read_back", first(), second(), get, 2, third(), coslocal.Fault{}, store.Updated, third(), []string{putNew, get, put, get}},
-		{"older_before_read_back", first(), second(), get, 2, first(), coslocal.Fault{}, store.Updated, second(), []string{putNew, get, put, get, get, put, get}},
-		{"deleted_before_read_back", first(), second(), get, 2, nil, coslocal.Fault{}, store.Created, second(), []string{putNew, get, put, get, get, putNew}},
-		{"newer_after_failed_write", first(), second(), get, 2, third(), reset, store.Stale, third(), []string{putNew, get, put, get}},
-		{"same_after_failed_write", first(), second(), get, 2, second(), reset, store.Updated, second(), []string{putNew, get, put, get}},
-		{"older_after_failed_write", first(), third(), get, 2, second(), reset, store.Updated, third(), []string{putNew, get, put, get, put, get}},
-		{"newer_after_lost_write", first(), second(), get, 2, third(), lost, store.Stale, third(), []string{putNew, get, put, get}},
-		{"older_after_lost_write", first(), third(), get, 2, second(), lost, store.Updated, third(), []string{putNew, get, put, get, put, get}},
-		{"newer_after_failed_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Status: 503}, store.Stale, third(), []string{putNew, putNew, get}},
-		{"older_after_failed_create", nil, second(), putNew, 2, first(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true}, store.Updated, second(), []string{putNew, putNew, get, put, get}},
-		{"newer_after_lost_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true, AfterWork: true}, store.Stale, third(), []string{putNew, putNew, get}},
+		{"newer_between_read_and_write", first(), second(), put, 1, third(), coslocal.Fault{}, store.Updated, second(), updating},
+		{"newer_before_read_back", first(), second(), get, 3, third(), coslocal.Fault{}, store.Updated, third(), updating},
+		{"older_before_read_back", first(), second(), get, 3, first(), coslocal.Fault{}, store.Updated, second(), slices.Concat(updating, []string{get, get, put, get})},
+		{"deleted_before_read_back", first(), second(), get, 3, nil, coslocal.Fault{}, store.Created, second(), slices.Concat(updating, []string{get, putNew})},
+		{"newer_after_failed_write", first(), second(), get, 3, third(), reset, store.Stale, third(), updating},
+		{"same_after_failed_write", first(), second(), get, 3, second(), reset, store.Updated, second(), updating},
+		{"older_after_failed_write", first(), third(), get, 3, second(), reset, store.Updated, third(), slices.Concat(updating, []string{archive, get, put, get})},
+		{"newer_after_lost_write", first(), second(), get, 3, third(), lost, store.Stale, third(), updating},
+		{"older_after_lost_write", first(), third(), get, 3, second(), lost, store.Updated, third(), slices.Concat(updating, []string{archive, get, put, get})},
+		{"newer_after_failed_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Status: 503}, store.Stale, third(), []string{putNew, putNew, get, archive}},
+		{"older_after_failed_create", nil, second(), putNew, 2, first(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true}, store.Updated, second(), slices.Concat([]string{putNew}, updating)},
+		{"newer_after_lost_create", nil, second(), putNew, 2, third(), coslocal.Fault{Match: at(putNew), Nth: 1, Reset: true, AfterWork: true}, store.Stale, third(), []string{putNew, putNew, get, archive}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -282,6 +302,10 @@ func TestPutRecordBesideOthers(t *testing.T) {
 				t.Errorf("PutRecord = %q, %v; want %q", outcome, err, test.want)
 			}
 			w.wantObject(t, records, jobKey, encode(t, test.after))
+			w.wantKept(t, encode(t, test.put))
+			if test.stored != nil && slices.Contains(test.steps, put) {
+				w.wantKept(t, encode(t, test.stored))
+			}
 			w.wantSteps(t, test.steps...)
 			w.wantSafe(t)
 		})
@@ -336,10 +360,10 @@ func TestVersionedBucket(t *testing.T) {
 		steps []string
 	}{
 		{"first", first(), store.Created, []string{putNew}}, // nothing has shown the versioning yet
-		{"updated", third(), store.Updated, []string{get, put, get}},
-		{"stale", second(), store.Stale, []string{get}},
+		{"updated", third(), store.Updated, []string{get, archive, archive, get, put, get}},
+		{"stale", second(), store.Stale, []string{get, archive}},
 		{"duplicate", third(), store.Duplicate, []string{get}},
-		{"unreadable", other, store.Updated, []string{get, put, get}},
+		{"unreadable", other, store.Updated, []string{get, archive, archive, get, put, get}},
 	}
 	for _, p := range puts {
 		w.ResetRequests()
@@ -389,7 +413,7 @@ func TestVersionedBucketReadsBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := w.open(t, options())
-	if _, err := s.KeepRejected(t.Context(), page); err != nil { // shows the versioning
+	if _, err := s.PutRejected(t.Context(), page, ""); err != nil { // shows the versioning
 		t.Fatal(err)
 	}
 	w.ResetRequests()
@@ -398,7 +422,7 @@ func TestVersionedBucketReadsBack(t *testing.T) {
 		t.Errorf("PutRecord = %q, %v; want updated", outcome, err)
 	}
 	w.wantObject(t, records, jobKey, encode(t, second()))
-	w.wantSteps(t, get, putNew, get, get, put, get)
+	w.wantSteps(t, get, putNew, get, get, archive, archive, get, put, get)
 }
 
 // A pool that met very many buckets still knows which have versions.
@@ -440,7 +464,7 @@ func TestPutRecordWithoutChecksum(t *testing.T) {
 	w.wantSteps(t, putNew)
 }
 
-func TestKeepRejected(t *testing.T) {
+func TestPutRejected(t *testing.T) {
 	t.Parallel()
 	sum := sha256.Sum256(page)
 	key := "ci/rejected/" + hex.EncodeToString(sum[:])
@@ -481,9 +505,9 @@ func TestKeepRejected(t *testing.T) {
 				w.put(t, records, test.wantKey, coslocal.Object{Body: test.body})
 			}
 			w.Inject(test.fault)
-			got, err := s.KeepRejected(t.Context(), test.body)
+			got, err := s.PutRejected(t.Context(), test.body, "")
 			if got != test.wantKey || err != nil {
-				t.Errorf("KeepRejected = %q, %v; want %q", got, err, test.wantKey)
+				t.Errorf("PutRejected = %q, %v; want %q", got, err, test.wantKey)
 			}
 			w.wantSteps(t, test.steps...)
 			w.wantObject(t, records, test.wantKey, test.body)
@@ -495,7 +519,7 @@ func TestKeepRejected(t *testing.T) {
 }
 
 // What is kept under the hash of a body and is another is replaced.
-func TestKeepRejectedOverAnother(t *testing.T) {
+func TestPutRejectedOverAnother(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"", "Enabled"} {
 		w := newWorld(t)
@@ -513,8 +537,8 @@ func TestKeepRejectedOverAnother(t *testing.T) {
 			w.ResetRequests()
 			steps = []string{get, put}
 		}
-		if got, err := w.open(t, options()).KeepRejected(t.Context(), page); got != key || err != nil {
-			t.Errorf("KeepRejected = %q, %v; want %q", got, err, key)
+		if got, err := w.open(t, options()).PutRejected(t.Context(), page, ""); got != key || err != nil {
+			t.Errorf("PutRejected = %q, %v; want %q", got, err, key)
 		}
 		w.wantSteps(t, steps...)
 		w.wantObject(t, records, key, page)
@@ -626,7 +650,7 @@ func TestConflictThatStays(t *testing.T) {
 			return err
 		},
 		"rejected": func(ctx context.Context, s *store.Store) error {
-			_, err := s.KeepRejected(ctx, page)
+			_, err := s.PutRejected(ctx, page, "")
 			return err
 		},
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -28,9 +27,9 @@ const (
 	Failed    TagOutcome = "failed"    // COS refused, or was out of reach
 )
 
-// A Tag is what became of the tag of one output. Reason says why it was skipped or
+// A TagResult is what became of the tag of one output. Reason says why it was skipped or
 // failed.
-type Tag struct {
+type TagResult struct {
 	Bucket  string     `json:"bucket,omitempty"`
 	Object  string     `json:"object,omitempty"`
 	Outcome TagOutcome `json:"outcome,omitempty"`
@@ -38,98 +37,111 @@ type Tag struct {
 }
 
 const (
-	mostTags     = 10              // https://www.tencentcloud.com/document/product/436/35665
+	maxTags      = 10              // https://www.tencentcloud.com/document/product/436/35665
 	settlingTime = 5 * time.Minute // after a job's end, its output may still be written
-	mostGarbled  = 3               // tries at a tag set that is none
+	maxGarbled   = 3               // tries at a tag set that is none
 )
 
-// TagOutput tags an output with its MD5. ended is when the job ended, zero if that is
-// not known: an object that was overwritten since is not tagged.
+// TagOutput tags an output with its MD5. ended is when the job ended, zero if that is not
+// known: an object that was overwritten since is not tagged.
 //
-// Every tag that stood when the set was read stays. The error is nil unless trying
-// again later may help, or a setting must change; it wraps
-// [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured], and the Tag says so too.
-func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) (Tag, error) {
-	tag := Tag{Bucket: o.Bucket, Object: o.Key}
-	c, err := s.mayTag(o)
+// Every tag that stood when the set was read stays. The error is nil unless trying again
+// later may help, or a setting must change; it wraps [cosclient.ErrUnavailable] or
+// [cosclient.ErrMisconfigured], and the result says so too.
+func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) (TagResult, error) {
+	result := TagResult{Bucket: o.Bucket, Object: o.Key}
+	c, err := s.taggingClient(o)
 	if err != nil {
-		return tag.as(Skipped, err), nil
+		return result.with(Skipped, err), nil
 	}
-
-	read := make(chan tagSet, 1)
-	go func() {
-		var t tagSet
-		defer func() { read <- t }()
-		defer parallel.Recover(&t.err)
-		t = s.readTags(ctx, c, o.Key)
-	}()
-	skip, err := s.unfit(ctx, c, o, ended)
-	set := <-read
+	response, headErr, set := s.headAndTags(ctx, c, o.Key)
 	switch {
-	case err != nil && !isMissing(err):
-		return tag.as(Failed, err), err
-	case isMissing(err) || isMissing(set.err):
-		return tag.as(Skipped, errMissing), nil
-	case skip != nil:
-		return tag.as(Skipped, skip), nil
+	case headErr != nil && !isMissing(headErr):
+		return result.with(Failed, headErr), headErr
+	case isMissing(headErr) || isMissing(set.err):
+		return result.with(Skipped, ErrNotFound), nil
+	case isOverwritten(response, o, ended):
+		reason := fmt.Errorf("the object was overwritten since the job: it is of %s", modified(response.Header).Format(time.RFC3339))
+		return result.with(Skipped, reason), nil
 	case set.err != nil:
-		return tag.as(Failed, set.err), set.err
+		return result.with(Failed, set.err), set.err
 	}
 	outcome, err := s.addTag(ctx, c, o, set)
 	switch {
 	case errors.Is(err, errTooManyTags):
-		return tag.as(Skipped, err), nil
+		return result.with(Skipped, err), nil
 	case isMissing(err):
-		return tag.as(Skipped, errMissing), nil
+		return result.with(Skipped, ErrNotFound), nil
 	case err != nil:
-		return tag.as(Failed, err), err
+		return result.with(Failed, err), err
 	}
-	tag.Outcome = outcome
-	return tag, nil
+	result.Outcome = outcome
+	return result, nil
 }
 
-var (
-	errMissing     = errors.New("there is no such object")
-	errTooManyTags = fmt.Errorf("the object has %d tags already, as many as COS allows", mostTags)
-)
+var errTooManyTags = errors.New("the object has 10 tags already, as many as COS allows")
 
-func (t Tag) as(outcome TagOutcome, reason error) Tag {
+func (t TagResult) with(outcome TagOutcome, reason error) TagResult {
 	t.Outcome, t.Reason = outcome, reason.Error()
 	return t
 }
 
-// mayTag checks an output before any request is made about it: all of it is a
-// stranger's text.
-func (s *Store) mayTag(o model.Output) (*bucketClient, error) {
-	if err := cosname.CheckBucket(o.Bucket); err != nil {
+// taggingClient returns the client for an output that may be tagged. It checks all of the
+// output before any request is made about it, since all of it is a stranger's text.
+func (s *Store) taggingClient(o model.Output) (*bucketClient, error) {
+	if err := s.options.CheckTagBucket(o.Bucket); err != nil {
 		return nil, err
 	}
-	allowed := slices.Contains(s.options.TagBuckets, o.Bucket)
-	if len(s.options.TagBuckets) == 0 {
-		allowed = s.options.AppID != "" && strings.HasSuffix(o.Bucket, "-"+s.options.AppID)
+	return s.outputClient(o)
+}
+
+// CheckTagBucket returns an error that says why the objects of a bucket may not be tagged:
+// only those of TagBuckets may be or, where there are none, those of AppID.
+func (o Options) CheckTagBucket(bucket string) error {
+	if err := cosname.CheckBucket(bucket); err != nil {
+		return err
+	}
+	allowed := slices.Contains(o.TagBuckets, bucket)
+	if len(o.TagBuckets) == 0 {
+		allowed = cosname.AppID(bucket) == o.AppID
 	}
 	if !allowed {
-		return nil, fmt.Errorf("bucket %s is not one of TAG_BUCKETS", o.Bucket)
+		return fmt.Errorf("bucket %s is not one of TAG_BUCKETS", bucket)
 	}
+	return nil
+}
+
+// outputClient returns the client of an output's bucket. It checks bucket, region and key.
+func (s *Store) outputClient(o model.Output) (*bucketClient, error) {
 	if err := cosname.CheckKey(o.Key); err != nil {
 		return nil, err
 	}
 	return s.pool.client(s.options.Endpoint, o.Bucket, o.Region)
 }
 
-// unfit gives the reason why an object is not the one the job wrote, or nil. An ETag
-// that is not the MD5 alone proves nothing: those of multipart and encrypted objects
+// isOverwritten reports whether an object was written after the job that ended then. An
+// ETag that is not the MD5 alone proves nothing: those of multipart and encrypted objects
 // are others.
-func (s *Store) unfit(ctx context.Context, c *bucketClient, o model.Output, ended time.Time) (reason, err error) {
-	response, err := cosclient.Retry(ctx, s.session, func() (*cos.Response, error) { return s.head(ctx, c, o.Key) })
-	if err != nil || ended.IsZero() || strings.EqualFold(strings.Trim(response.Header.Get("ETag"), `"`), o.MD5) {
-		return nil, err
+func isOverwritten(response *cos.Response, o model.Output, ended time.Time) bool {
+	if ended.IsZero() || strings.EqualFold(etag(response.Header), o.MD5) {
+		return false
 	}
-	modified, err := http.ParseTime(response.Header.Get("Last-Modified"))
-	if err == nil && modified.After(ended.Add(settlingTime)) {
-		return fmt.Errorf("the object was overwritten since the job: it is of %s", modified.Format(time.RFC3339)), nil
-	}
-	return nil, nil
+	return modified(response.Header).After(ended.Add(settlingTime))
+}
+
+// headAndTags asks for an object's head and for its tags, side by side.
+func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (response *cos.Response, headErr error, set tagSet) {
+	errs := parallel.ForEach(2, 2, func(i int) (err error) {
+		if i == 0 {
+			response, err = cosclient.Retry(ctx, s.session, func() (*cos.Response, error) { return s.head(ctx, c, key) })
+		} else {
+			set = s.readTags(ctx, c, key)
+			err = set.err
+		}
+		return err
+	})
+	set.err = errs[1]
+	return response, errs[0], set
 }
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
@@ -153,7 +165,7 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 	tags, err := cosclient.Retry(ctx, s.session, func() ([]cos.ObjectTaggingTag, error) {
 		tags, err := s.tags(ctx, c, key)
 		if e, ok := errors.AsType[*cosclient.Error](err); ok && errors.Is(err, cosclient.ErrNotFromService) {
-			if garbled++; garbled == mostGarbled {
+			if garbled++; garbled == maxGarbled {
 				e.Kind, e.Remedy = cosclient.ErrMisconfigured, "what answers for COS gives no tag set: check COS_ENDPOINT"
 			}
 		}
@@ -195,7 +207,7 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 			return Tagged, nil
 		case !changed:
 			return Unchanged, nil
-		case len(merged) > mostTags:
+		case len(merged) > maxTags:
 			return "", errTooManyTags
 		}
 		wrote = true
@@ -209,7 +221,7 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 	})
 }
 
-// withTag gives a set with a tag in it, and whether that changed it.
+// withTag returns a set with a tag in it, and whether that changed it.
 func withTag(set []cos.ObjectTaggingTag, tag cos.ObjectTaggingTag) ([]cos.ObjectTaggingTag, bool) {
 	i := slices.IndexFunc(set, func(t cos.ObjectTaggingTag) bool { return t.Key == tag.Key })
 	switch {

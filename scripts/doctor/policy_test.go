@@ -148,7 +148,7 @@ func (c *clinic) storeEverything() {
 		}
 	}
 	for range 2 {
-		if _, err := s.KeepRejected(c.t.Context(), []byte("no callback")); err != nil {
+		if _, err := s.PutRejected(c.t.Context(), []byte("no callback"), ""); err != nil {
 			c.t.Error(err)
 		}
 		for _, key := range []string{"output.mp4", "missing.mp4"} {
