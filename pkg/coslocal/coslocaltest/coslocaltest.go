@@ -16,13 +16,10 @@ import (
 // Server is a [coslocal.Server] that listens on loopback until the test ends.
 type Server struct {
 	*coslocal.Server
-	// URL is where the server listens: http://127.0.0.1:port.
-	URL string
+	*Listener
 	// Endpoint is the template that a client fills in with a bucket and a region:
 	// http://{bucket}.cos.{region}.localhost:port.
 	Endpoint string
-
-	transport *http.Transport
 }
 
 // NewServer starts a server with the zero [coslocal.Options] and closes it when the test
@@ -49,9 +46,29 @@ func NewServerWith(t testing.TB, o coslocal.Options, buckets ...string) *Server 
 			t.Fatalf("coslocal: %v", err)
 		}
 	}
-	listener := httptest.NewServer(s)
-	address := strings.TrimPrefix(listener.URL, "http://")
-	_, port, _ := net.SplitHostPort(address)
+	l := Listen(t, s)
+	return &Server{s, l, "http://{bucket}.cos.{region}.localhost:" + l.Port}
+}
+
+// Listener lets a local server of Tencent Cloud answer on loopback until the test ends.
+type Listener struct {
+	// URL is where the server listens: http://127.0.0.1:port.
+	URL string
+	// Port is that of the URL.
+	Port string
+
+	transport *http.Transport
+}
+
+// Listen lets a handler answer on loopback until the test ends.
+func Listen(t testing.TB, h http.Handler) *Listener {
+	t.Helper()
+	listening := httptest.NewServer(h)
+	address := strings.TrimPrefix(listening.URL, "http://")
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		t.Fatalf("listen: %v", err)
+	}
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, address)
@@ -60,15 +77,15 @@ func NewServerWith(t testing.TB, o coslocal.Options, buckets ...string) *Server 
 	}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
-		listener.CloseClientConnections() // ends the delays of faults
-		listener.Close()
+		listening.CloseClientConnections() // ends the delays of faults
+		listening.Close()
 	})
-	return &Server{s, listener.URL, "http://{bucket}.cos.{region}.localhost:" + port, transport}
+	return &Listener{URL: listening.URL, Port: port, transport: transport}
 }
 
 // Client returns a client that connects to this server, whatever the host of a URL, and to
-// nothing else: a name under .localhost needs no DNS, and a test cannot reach the real COS
-// by mistake. All clients of a server share their connections.
-func (s *Server) Client() *http.Client {
-	return &http.Client{Transport: s.transport}
+// nothing else: a name under .localhost needs no DNS, and a test cannot reach the real
+// service by mistake. All clients of a server share their connections.
+func (l *Listener) Client() *http.Client {
+	return &http.Client{Transport: l.transport}
 }
