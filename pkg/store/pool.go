@@ -93,6 +93,9 @@ func (p *Pool) Open(o Options) (*Store, error) {
 // Requests returns how many requests were made to COS, each try counted.
 func (s *Store) Requests() int64 { return s.session.Requests() }
 
+// Prefix returns what all keys of the store begin with, such as "ci/".
+func (s *Store) Prefix() string { return s.options.Prefix }
+
 // try makes one request by a call of the SDK.
 func (s *Store) try(ctx context.Context, call func(context.Context) (*cos.Response, error)) (*cos.Response, error) {
 	var response *cos.Response

@@ -1,0 +1,293 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/ci"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+// faultTime is how long COS may keep one job's record, or the state, out of reach.
+const faultTime = 10 * time.Second
+
+// maxFaults is how many jobs' records may be out of reach before a bucket is given up, and
+// how many jobs' tags before tagging is.
+const maxFaults = 10
+
+// A bucketRun is one run's work on one bucket. Its listings are worked on one after the
+// other; only jobs of one answer are compared side by side.
+type bucketRun struct {
+	run      *run
+	bucket   Bucket
+	ci       *ci.Bucket
+	state    *State
+	listings []*listingRun
+
+	answered bool // CI did, at least once
+	failures []failure
+	unsaved  error                   // why the state could not be saved half-way
+	giveUp   context.CancelCauseFunc // ends the work on this bucket
+
+	mu     sync.Mutex // jobs are compared side by side
+	last   LastRun
+	faults int   // jobs whose records were out of reach
+	fault  error // the last of these, or of those that the time cut short
+}
+
+// A failure is what kept the run from one listing.
+type failure struct {
+	listing string
+	err     error
+}
+
+func newBucketRun(r *run, bucket Bucket) *bucketRun {
+	return &bucketRun{run: r, bucket: bucket, last: LastRun{Began: wholeSecond(r.began), Complete: true}}
+}
+
+// errGivenUp is why the work on a bucket ended before its time.
+var errGivenUp = fmt.Errorf("COS refuses %d records, or keeps them out of reach", maxFaults)
+
+// reconcile does the work. saving is a context that outlives that of the work.
+func (b *bucketRun) reconcile(work, saving context.Context) error {
+	work, b.giveUp = context.WithCancelCause(work)
+	defer b.giveUp(nil)
+	if err := b.open(work); err != nil {
+		b.last.Complete = false
+		return fmt.Errorf("bucket %s: %w", b.bucket.Name, err)
+	}
+	for _, l := range b.inOrder() {
+		if work.Err() != nil {
+			b.last.Complete = false
+			break
+		}
+		if err := l.reconcile(work); err != nil {
+			b.failures = append(b.failures, failure{l.name, err})
+		}
+	}
+	return b.close(work, saving)
+}
+
+// open reads the state, and makes the listings that the settings name.
+func (b *bucketRun) open(ctx context.Context) (err error) {
+	if b.ci, err = b.run.options.CI.Bucket(b.bucket.Name, b.bucket.Region); err != nil {
+		return err
+	}
+	if b.state, err = b.loadState(ctx); err != nil {
+		return err
+	}
+	for _, tag := range b.run.options.Types {
+		b.listings = append(b.listings, newListingRun(b, tag, listing(&b.state.Tags, tag), jobsOf{b.ci, tag}))
+	}
+	for _, w := range b.run.options.Workflows {
+		if w.Bucket == "" || w.Bucket == b.bucket.Name {
+			b.listings = append(b.listings, newListingRun(b, w.ID, listing(&b.state.Workflows, w.ID), runsOf{b.ci, w.ID}))
+		}
+	}
+	return nil
+}
+
+// loadState reads the state of the run before. One that is missing or unreadable is
+// begun anew, and so is one that COS answers 403 for: a role that may not list can get
+// that for a key that is not there. Any other failure ends the work on this bucket, since
+// the state would be written over.
+func (b *bucketRun) loadState(ctx context.Context) (*State, error) {
+	fresh := &State{Version: StateVersion, Bucket: b.bucket.Name, Region: b.bucket.Region}
+	if b.run.options.Stateless {
+		return fresh, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, faultTime)
+	defer cancel()
+	o, err := b.run.options.Store.GetObject(ctx, b.stateKey())
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return fresh, nil
+	case cosclient.IsDenied(err):
+		b.warnState("the state of the reconciliation may not be read; all jobs of the last days are compared", err)
+		return fresh, nil
+	case err != nil:
+		return nil, err
+	}
+	s, err := ParseState(o.Body)
+	if err != nil {
+		b.warnState("the state of the reconciliation cannot be read; all jobs of the last days are compared", err)
+		return fresh, nil
+	}
+	s.Bucket, s.Region = b.bucket.Name, b.bucket.Region
+	return s, nil
+}
+
+func (b *bucketRun) stateKey() string { return StateKey(b.run.options.Store.Prefix(), b.bucket.Name) }
+
+func (b *bucketRun) warnState(message string, err error) {
+	b.run.report.warn(message, text("bucket", b.bucket.Name), text("state", b.stateKey()), text("error", err.Error()))
+}
+
+// inOrder returns the listings, those first that have waited longest.
+func (b *bucketRun) inOrder() []*listingRun {
+	type waiting struct { // a sort over listingRun would make the linker keep all of the SDK
+		until time.Time
+		i     int
+	}
+	order := make([]waiting, len(b.listings))
+	for i, l := range b.listings {
+		order[i] = waiting{l.Until, i}
+	}
+	slices.SortStableFunc(order, func(x, y waiting) int { return x.until.Compare(y.until) })
+	listings := make([]*listingRun, len(order))
+	for i, o := range order {
+		listings[i] = b.listings[o.i]
+	}
+	return listings
+}
+
+// save writes the state as it is.
+func (b *bucketRun) save(ctx context.Context) error {
+	if b.run.options.Stateless || b.run.options.DryRun {
+		return nil
+	}
+	for _, l := range b.listings {
+		l.Pending, l.Missed = l.queue.ids, l.queue.missedIDs()
+	}
+	encoded, err := b.state.encode()
+	if err != nil {
+		return err
+	}
+	return b.run.options.Store.PutObject(ctx, b.stateKey(), "application/json", encoded)
+}
+
+// saveHalfWay saves the state between two pages. Where it cannot, the run goes on, and
+// what counts is the last save.
+func (b *bucketRun) saveHalfWay(ctx context.Context) {
+	if b.unsaved != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, faultTime)
+	defer cancel()
+	b.unsaved = b.save(ctx)
+}
+
+// close saves the state for the last time, and returns what kept the run from the bucket.
+func (b *bucketRun) close(work, saving context.Context) error {
+	err := b.failure(work)
+	b.last.Complete = b.last.Complete && err == nil && work.Err() == nil
+	b.last.Ended = wholeSecond(time.Now())
+	b.state.Last = &b.last
+	if deadline, ok := saving.Deadline(); ok {
+		var cancel context.CancelFunc
+		saving, cancel = context.WithDeadline(saving, deadline.Add(-answerTime))
+		defer cancel()
+	}
+	if unsaved := b.save(cosclient.WithWholeTime(saving)); unsaved != nil {
+		b.last.Complete = false
+		err = errors.Join(err, fmt.Errorf("bucket %s: %w", b.bucket.Name, unsaved))
+	}
+	return err
+}
+
+// failure returns the error of the work, or nil if it went well as far as the time went.
+func (b *bucketRun) failure(work context.Context) error {
+	ranOut := errors.Is(context.Cause(work), context.DeadlineExceeded) || errors.Is(context.Cause(work), context.Canceled)
+	switch {
+	case errors.Is(context.Cause(work), errGivenUp):
+		return fmt.Errorf("bucket %s: %w: %w", b.bucket.Name, errGivenUp, b.fault)
+	case ranOut && b.last.Checked == b.faults && b.fault != nil:
+		return fmt.Errorf("bucket %s: %w", b.bucket.Name, b.fault)
+	}
+	return b.listingFailures()
+}
+
+// listingFailures joins what kept the run from its listings: of each kind of error one,
+// with the names of the listings.
+func (b *bucketRun) listingFailures() error {
+	var errs []error
+	for _, kind := range []error{cosclient.ErrMisconfigured, cosclient.ErrUnavailable, nil} {
+		var names []string
+		var first error
+		for _, f := range b.failures {
+			if kindOf(f.err) == kind {
+				names, first = append(names, f.listing), cmp.Or(first, f.err)
+			}
+		}
+		if first != nil {
+			errs = append(errs, fmt.Errorf("bucket %s: %s: %w", b.bucket.Name, shortList(names), first))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// kindOf returns which of the two kinds an error is, or nil for another.
+func kindOf(err error) error {
+	for _, kind := range []error{cosclient.ErrMisconfigured, cosclient.ErrUnavailable} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
+// shortList names the first few.
+func shortList(names []string) string {
+	const most = 3
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
+// count counts a job that was compared.
+func (b *bucketRun) count(o Outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.last.Checked++
+	switch o {
+	case Recorded:
+		b.last.Recorded++
+	case Repaired:
+		b.last.Repaired++
+	case Replaced:
+		b.last.Replaced++
+	}
+}
+
+// find notes a finding. Of too many, the oldest is dropped.
+func (b *bucketRun) find(f Finding) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.last.Findings) == maxFindings {
+		b.last.Findings = slices.Delete(b.last.Findings, 0, 1)
+	}
+	b.last.Findings = append(b.last.Findings, f)
+}
+
+// isOver notes that a record was out of reach, and reports whether the work on the bucket
+// is over, so that the job stays where it was.
+func (b *bucketRun) isOver(ctx context.Context, err error) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fault = err
+	if ctx.Err() != nil {
+		return true
+	}
+	b.last.Checked++
+	if b.faults++; b.faults == maxFaults {
+		b.giveUp(errGivenUp)
+	}
+	return false
+}
+
+// pending returns how many jobs wait to be asked for.
+func (b *bucketRun) pending() int {
+	n := 0
+	for _, l := range b.listings {
+		n += len(l.queue.ids)
+	}
+	return n
+}
