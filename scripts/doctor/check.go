@@ -5,22 +5,24 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
+	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
-// verdict is what a check comes to.
+// verdict is the outcome of a check.
 type verdict string
 
 const (
-	ok      verdict = "ok"
-	warning verdict = "warning" // works, but an operator should know
-	failed  verdict = "failed"
-	skipped verdict = "skipped" // could not be asked, because an earlier check failed
+	verdictOK      verdict = "ok"
+	verdictWarning verdict = "warning" // it works, but an operator should know
+	verdictFailed  verdict = "failed"
+	verdictSkipped verdict = "skipped" // it could not be asked, because an earlier check failed
 )
 
 // finding is what a check found, in words for people.
@@ -30,12 +32,20 @@ type finding struct {
 	Remedy  string  `json:"remedy"` // what to do; "" where there is nothing to do
 }
 
-func well(detail string) finding               { return finding{ok, detail, ""} }
-func warn(detail, remedy string) finding       { return finding{warning, detail, remedy} }
-func fail(detail, remedy string) finding       { return finding{failed, detail, remedy} }
-func skip(detail string) finding               { return finding{skipped, detail, ""} }
-func (f finding) stops() bool                  { return f.Verdict == failed || f.Verdict == skipped }
-func wellf(format string, args ...any) finding { return well(fmt.Sprintf(format, args...)) }
+func pass(detail string) finding               { return finding{verdictOK, detail, ""} }
+func passf(format string, args ...any) finding { return pass(fmt.Sprintf(format, args...)) }
+func warn(detail, remedy string) finding       { return finding{verdictWarning, detail, remedy} }
+func fail(detail, remedy string) finding       { return finding{verdictFailed, detail, remedy} }
+func skip(detail string) finding               { return finding{verdictSkipped, detail, ""} }
+
+// noAnswer returns the finding for an error of package wire.
+func noAnswer(err error) finding {
+	e := wire.Explain(err)
+	return fail(e.Problem, e.Remedy)
+}
+
+// blocks reports whether checks that build on this one are pointless.
+func (f finding) blocks() bool { return f.Verdict == verdictFailed || f.Verdict == verdictSkipped }
 
 // check is one line of the report.
 type check struct {
@@ -46,17 +56,16 @@ type check struct {
 
 // report is the JSON document.
 type report struct {
-	Checks []check       `json:"checks"`
-	Survey []observation `json:"survey,omitempty"`
-	OK     bool          `json:"ok"`
+	Checks []check `json:"checks"`
+	OK     bool    `json:"ok"`
 }
 
-// doctor is one run.
+// doctor is one run of the command.
 type doctor struct {
 	options
 	world
 	settings settings
-	random   string // in the names of what is written, so that runs do not meet
+	random   string // part of the names of what is written, so that two runs do not meet
 	report   report
 	began    time.Time
 }
@@ -68,39 +77,41 @@ func newDoctor(o options, w world) *doctor {
 	}
 }
 
-// examine makes all the checks, in the order in which one builds on another.
-func (d *doctor) examine(ctx context.Context) {
+// runChecks makes all the checks, in the order in which one builds on another.
+func (d *doctor) runChecks(ctx context.Context) {
 	d.checkSettings(ctx)
 	d.checkRecords(ctx)
 	d.checkMedia(ctx)
 	d.checkFunction(ctx)
 }
 
-// check makes a check, unless one of those it needs did not go well.
-func (d *doctor) check(ctx context.Context, name string, needs []string, look func(context.Context) finding) finding {
+// check makes one check and adds it to the report, as skipped where one of those that it
+// needs did not go well.
+func (d *doctor) check(ctx context.Context, name string, needs []string, examine func(context.Context) finding) finding {
 	began := time.Now()
-	f, missing := d.missing(needs)
-	if !missing {
-		f = look(ctx)
+	f, unmet := d.firstUnmet(needs)
+	if !unmet {
+		f = examine(ctx)
 	}
-	f.Detail, f.Remedy = d.hide(f.Detail), d.hide(f.Remedy)
+	f.Detail, f.Remedy = d.redact(f.Detail), d.redact(f.Remedy)
 	took := float64(time.Since(began).Microseconds()) / 1000
 	d.report.Checks = append(d.report.Checks, check{Name: name, finding: f, Milliseconds: took})
-	d.report.OK = d.report.OK && f.Verdict != failed
+	d.report.OK = d.report.OK && f.Verdict != verdictFailed
 	return f
 }
 
-// missing finds the first needed check that did not go well.
-func (d *doctor) missing(needs []string) (finding, bool) {
+// firstUnmet returns the finding of a check that cannot be made, because one of those
+// that it needs did not go well.
+func (d *doctor) firstUnmet(needs []string) (finding, bool) {
 	for _, c := range d.report.Checks {
-		if slices.Contains(needs, c.Name) && c.stops() {
+		if slices.Contains(needs, c.Name) && c.blocks() {
 			return skip("because of " + c.Name), true
 		}
 	}
 	return finding{}, false
 }
 
-// verdictOf gives the verdict of a check that was made, else "".
+// verdictOf returns the verdict of a check, or "" where it was not made.
 func (d *doctor) verdictOf(name string) verdict {
 	for _, c := range d.report.Checks {
 		if c.Name == name {
@@ -110,9 +121,9 @@ func (d *doctor) verdictOf(name string) verdict {
 	return ""
 }
 
-// hide takes the secrets out of a text. Nothing here prints one on purpose; what comes
-// from libraries and from the other side is not ours.
-func (d *doctor) hide(text string) string {
+// redact takes the secrets out of a text. Nothing here prints one on purpose, but what
+// libraries and other servers say is not ours.
+func (d *doctor) redact(text string) string {
 	for _, secret := range d.settings.secrets() {
 		text = strings.ReplaceAll(text, secret, "***")
 		text = strings.ReplaceAll(text, url.QueryEscape(secret), "***")
@@ -120,13 +131,10 @@ func (d *doctor) hide(text string) string {
 	return text
 }
 
-// print writes the report and gives the exit status.
+// print writes the report and returns the exit status.
 func (d *doctor) print() int {
 	if d.json {
-		e := json.NewEncoder(d.out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		_ = e.Encode(d.report) // there is nobody left to tell
+		printJSON(d.out, d.report)
 	} else {
 		d.printLines()
 	}
@@ -145,29 +153,36 @@ func (d *doctor) printLines() {
 	for _, c := range d.report.Checks {
 		count[c.Verdict]++
 		shown := string(c.Verdict)
-		if c.Verdict == failed {
-			shown = "FAILED"
+		if c.Verdict == verdictFailed {
+			shown = "FAILED" // to be seen among many lines
 		}
 		fmt.Fprintf(d.out, "%-8s %-*s  %s\n", shown, width, c.Name, c.Detail)
 		if c.Remedy != "" {
 			fmt.Fprintf(d.out, "%-8s %-*s  -> %s\n", "", width, "", c.Remedy)
 		}
 	}
-	d.printSurvey()
 	plural := "s"
-	if count[warning] == 1 {
+	if count[verdictWarning] == 1 {
 		plural = ""
 	}
-	fmt.Fprintf(d.out, "\n%d ok, %d warning%s, %d failed, %d skipped, in %.1f s\n",
-		count[ok], count[warning], plural, count[failed], count[skipped], time.Since(d.began).Seconds())
+	fmt.Fprintf(d.out, "\n%d ok, %d warning%s, %d failed, %d skipped, in %.1f s\n", count[verdictOK], count[verdictWarning], plural,
+		count[verdictFailed], count[verdictSkipped], time.Since(d.began).Seconds())
 }
 
-// probePrefix is what the keys of everything that is written begin with.
+// printJSON writes a document for programs and people alike.
+func printJSON(w io.Writer, document any) {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	_ = e.Encode(document) // a reader that has gone away needs no message
+}
+
+// probePrefix is what the keys of all objects that the doctor writes begin with.
 func (d *doctor) probePrefix() string {
 	return d.settings.config.RecordPrefix + "doctor/"
 }
 
-// environment reads NAME=value pairs as the function's invocation would bring them.
+// environment reads NAME=value pairs as an invocation of the function would bring them.
 func environment(environ []string) config.Environment {
 	e := config.Environment{Process: map[string]string{}, Invocation: map[string]string{}}
 	for _, variable := range environ {
@@ -179,7 +194,8 @@ func environment(environ []string) config.Environment {
 			e.Invocation[name] = value
 		}
 	}
-	// As scripts/deploy.sh has it: the records are where the function is, unless RECORD_REGION says otherwise.
+	// As in scripts/deploy.sh: the records are where the function is, unless RECORD_REGION
+	// says otherwise.
 	e.Region = e.Process["FUNCTION_REGION"]
 	return e
 }

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
@@ -17,16 +20,16 @@ func skippedFrom(name string, media bool) map[string]verdict {
 	found := false
 	for _, check := range order {
 		if found {
-			want[check] = skipped
+			want[check] = verdictSkipped
 		}
 		if check == name {
 			found = true
-			want[check] = failed
+			want[check] = verdictFailed
 		}
 	}
 	if media {
 		for _, check := range []string{"read tags", "head", "write tags"} {
-			want[mediaBucket+": "+check] = skipped
+			want[mediaBucket+": "+check] = verdictSkipped
 		}
 	}
 	return want
@@ -35,7 +38,7 @@ func skippedFrom(name string, media bool) map[string]verdict {
 // noBucket has no record bucket, where the credentials are not looked at either.
 func noBucket() map[string]verdict {
 	want := skippedFrom(checkBucket, false)
-	want[checkAccepted] = skipped
+	want[checkAccepted] = verdictSkipped
 	return want
 }
 
@@ -43,7 +46,7 @@ func TestAllWell(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})
 	r := c.report("-media", mediaBucket)
-	c.wants(r, map[string]verdict{"CALLBACK_TOKEN": warning}) // the token's characters need encoding
+	c.wants(r, map[string]verdict{"CALLBACK_TOKEN": verdictWarning}) // the token's characters need encoding
 	c.leavesNothing()
 	if n := c.cos.RequestCount(); n > 10 {
 		t.Errorf("it took %d requests", n)
@@ -95,7 +98,7 @@ func TestRecordBucket(t *testing.T) {
 				c.cos.SetVersioning(recordBucket, "Suspended")
 				c.cos.Deny(denyAll("GetBucketVersioning"))
 			},
-			map[string]verdict{checkVersioning: warning, checkCreateOnly: failed}, map[string]string{checkCreateOnly: "new bucket"},
+			map[string]verdict{checkVersioning: verdictWarning, checkCreateOnly: verdictFailed}, map[string]string{checkCreateOnly: "new bucket"},
 		},
 		"no_such_bucket": {
 			func(c *clinic) { c.env["RECORD_BUCKET"] = "nothing-1250000000" },
@@ -105,7 +108,7 @@ func TestRecordBucket(t *testing.T) {
 			func(c *clinic) { c.env["RECORD_REGION"] = "ap-beijing" },
 			func() map[string]verdict {
 				want := noBucket()
-				want[mediaBucket+": read tags"], want[mediaBucket+": head"], want[mediaBucket+": write tags"] = failed, skipped, skipped
+				want[mediaBucket+": read tags"], want[mediaBucket+": head"], want[mediaBucket+": write tags"] = verdictFailed, verdictSkipped, verdictSkipped
 				return want
 			}(), map[string]string{checkBucket: "RECORD_REGION", mediaBucket + ": read tags": "@<region>"},
 		},
@@ -123,48 +126,59 @@ func TestRecordBucket(t *testing.T) {
 			func(c *clinic) { c.cos.Deny(func(r coslocal.Request) bool { return r.Bucket == recordBucket }) },
 			func() map[string]verdict {
 				want := skippedFrom(checkWrite, false)
-				want[checkAccepted], want[checkBucket], want[checkVersioning] = warning, warning, warning
+				want[checkAccepted], want[checkBucket], want[checkVersioning] = verdictWarning, verdictWarning, verdictWarning
 				return want
 			}(), map[string]string{checkBucket: "RECORD_BUCKET"},
 		},
 		"may_not_read": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
-			map[string]verdict{checkAccepted: warning, checkBucket: warning, checkRead: failed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
+			map[string]verdict{checkAccepted: verdictWarning, checkBucket: verdictWarning, checkRead: verdictFailed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
 		},
 		"may_not_see_what_is_missing": {
 			func(c *clinic) {
 				c.cos.Deny(func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "-missing") && r.Bucket == recordBucket })
 			},
-			map[string]verdict{checkAccepted: warning, checkBucket: warning, checkRead: warning}, map[string]string{checkRead: "name/cos:GetBucket"},
+			map[string]verdict{checkAccepted: verdictWarning, checkBucket: verdictWarning, checkRead: verdictWarning}, map[string]string{checkRead: "name/cos:GetBucket"},
 		},
 		"may_not_ask_for_versioning": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetBucketVersioning")) },
-			map[string]verdict{checkVersioning: warning}, nil,
+			map[string]verdict{checkVersioning: verdictWarning}, nil,
 		},
 		"probe_left_over": {
 			func(c *clinic) { c.cos.Deny(denyAll("DeleteObject")) },
-			map[string]verdict{checkRemoved: warning}, map[string]string{checkRemoved: "by hand"},
+			map[string]verdict{checkRemoved: verdictWarning}, map[string]string{checkRemoved: "by hand"},
 		},
 		"may_not_read_tags": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObjectTagging")) },
-			map[string]verdict{mediaBucket + ": read tags": failed, mediaBucket + ": head": skipped, mediaBucket + ": write tags": skipped},
+			map[string]verdict{mediaBucket + ": read tags": verdictFailed, mediaBucket + ": head": verdictSkipped, mediaBucket + ": write tags": verdictSkipped},
 			map[string]string{mediaBucket + ": read tags": "name/cos:GetObjectTagging"},
 		},
 		"may_not_head": {
 			func(c *clinic) { c.cos.Deny(denyAll("HeadObject")) },
-			map[string]verdict{mediaBucket + ": head": failed}, map[string]string{mediaBucket + ": head": "name/cos:HeadObject"},
+			map[string]verdict{mediaBucket + ": head": verdictFailed}, map[string]string{mediaBucket + ": head": "name/cos:HeadObject"},
 		},
 		"may_not_write_tags": {
 			func(c *clinic) { c.cos.Deny(denyAll("PutObjectTagging")) },
-			map[string]verdict{mediaBucket + ": write tags": failed}, map[string]string{mediaBucket + ": write tags": "name/cos:PutObjectTagging"},
+			map[string]verdict{mediaBucket + ": write tags": verdictFailed}, map[string]string{mediaBucket + ": write tags": "name/cos:PutObjectTagging"},
 		},
 		"media_bucket_left_out": {
 			func(c *clinic) { c.env["TAG_BUCKETS"] = "other-1250000000" },
-			map[string]verdict{mediaBucket + ": read tags": warning}, map[string]string{mediaBucket + ": read tags": "TAG_BUCKETS"},
+			map[string]verdict{mediaBucket + ": read tags": verdictWarning}, map[string]string{mediaBucket + ": read tags": "TAG_BUCKETS"},
+		},
+		"media_bucket_of_another_account": { // whose AppID ends like the function's
+			func(c *clinic) {
+				c.env["RECORD_BUCKET"] = "records-250000000"
+				for _, bucket := range []string{"records-250000000"} {
+					if err := c.cos.CreateBucket(bucket, region); err != nil {
+						c.t.Fatal(err)
+					}
+				}
+			},
+			map[string]verdict{mediaBucket + ": read tags": verdictWarning}, map[string]string{mediaBucket + ": read tags": "TAG_BUCKETS"},
 		},
 		"tagging_off": {
 			func(c *clinic) { delete(c.env, "TAG_MD5") },
-			map[string]verdict{"media buckets": skipped}, nil,
+			map[string]verdict{"media buckets": verdictSkipped}, nil,
 		},
 		"wrong_secret_id": {
 			func(c *clinic) { c.env["TENCENTCLOUD_SECRETID"] = "AKIDsomebody-else" },
@@ -246,13 +260,13 @@ func TestClock(t *testing.T) {
 		ahead time.Duration // of COS
 		want  verdict
 	}{
-		"right":              {0, ok},
-		"a_little_ahead":     {2 * time.Minute, warning},
-		"a_little_behind":    {-2 * time.Minute, warning},
-		"ahead":              {11 * time.Minute, failed},
-		"behind":             {-11 * time.Minute, failed},
-		"so_far_it_is_403":   {20 * time.Minute, failed},
-		"so_far_it_is_ended": {-2 * time.Hour, failed},
+		"right":              {0, verdictOK},
+		"a_little_ahead":     {2 * time.Minute, verdictWarning},
+		"a_little_behind":    {-2 * time.Minute, verdictWarning},
+		"ahead":              {11 * time.Minute, verdictFailed},
+		"behind":             {-11 * time.Minute, verdictFailed},
+		"so_far_it_is_403":   {20 * time.Minute, verdictFailed},
+		"so_far_it_is_ended": {-2 * time.Hour, verdictFailed},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -264,7 +278,7 @@ func TestClock(t *testing.T) {
 			if check.Verdict != test.want {
 				t.Errorf("%+v, want %s", check, test.want)
 			}
-			if test.want == failed && c.find(r, checkWrite).Verdict != skipped {
+			if test.want == verdictFailed && c.find(r, checkWrite).Verdict != verdictSkipped {
 				t.Error("it went on with a wrong clock")
 			}
 			c.leavesNothing()
@@ -276,7 +290,7 @@ func TestClock(t *testing.T) {
 func TestCOSClock(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{Clock: func() time.Time { return time.Now().Add(-time.Hour) }})
-	if check := c.find(c.report(), checkAccepted); check.Verdict != failed || !strings.Contains(check.Remedy, "clock") {
+	if check := c.find(c.report(), checkAccepted); check.Verdict != verdictFailed || !strings.Contains(check.Remedy, "clock") {
 		t.Errorf("%+v", check)
 	}
 }
@@ -286,7 +300,7 @@ func TestStalled(t *testing.T) {
 	c := newClinic(t, coslocal.Options{})
 	c.cos.Inject(coslocal.Fault{Delay: time.Minute})
 	began := time.Now()
-	if check := c.find(c.report("-timeout", "50ms"), checkReached); check.Verdict != failed || check.Detail != "no answer in time" {
+	if check := c.find(c.report("-timeout", "50ms"), checkReached); check.Verdict != verdictFailed || check.Detail != "no answer in time" {
 		t.Errorf("%+v", check)
 	}
 	if took := time.Since(began); took > 5*time.Second {
@@ -300,7 +314,7 @@ func TestStalledInTheMiddle(t *testing.T) {
 	c := newClinic(t, coslocal.Options{})
 	c.cos.Inject(coslocal.Fault{Match: denyAll("PutObject"), AfterWork: true, Delay: time.Minute})
 	r := c.report("-timeout", "1s")
-	if c.find(r, checkWrite).Verdict != failed || c.find(r, checkRemoved).Verdict != ok {
+	if c.find(r, checkWrite).Verdict != verdictFailed || c.find(r, checkRemoved).Verdict != verdictOK {
 		t.Errorf("%+v", r.Checks)
 	}
 	c.leavesNothing()
@@ -309,10 +323,33 @@ func TestStalledInTheMiddle(t *testing.T) {
 func TestUnknownName(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})
-	c.env["COS_ENDPOINT"] = "http://{bucket}.cos.{region}.invalid"
-	if check := c.find(c.report(), checkReached); check.Verdict != failed {
+	c.transport = transportFunc(func(r *http.Request) (*http.Response, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: r.URL.Hostname(), IsNotFound: true}
+	})
+	check := c.find(c.report(), checkReached)
+	if name := recordBucket + ".cos." + region + ".localhost"; check.Verdict != verdictFailed || check.Detail != fmt.Sprintf("the name %q is not known", name) {
 		t.Errorf("%+v", check)
 	}
+}
+
+// TestTimeLimitOfARequest has a COS that never answers: one request must not use up the
+// time of all of them.
+func TestTimeLimitOfARequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &clinic{t: t, ctx: t.Context(), now: time.Now, env: environmentFor("http://{bucket}.cos.{region}.localhost:9000")}
+		c.transport = transportFunc(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		began := time.Now()
+		if check := c.find(c.report("-timeout", "1h"), checkReached); check.Verdict != verdictFailed || check.Detail != "no answer in time" {
+			t.Errorf("%+v", check)
+		}
+		if took := time.Since(began); took != 10*time.Second {
+			t.Errorf("it took %v, want 10 s", took)
+		}
+	})
 }
 
 func TestSettings(t *testing.T) {
@@ -325,11 +362,11 @@ func TestSettings(t *testing.T) {
 	r := c.report("-url", serve(t, http.NotFound))
 	for _, name := range []string{"CALLBACK_TOKEN", "RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "TAG_MD5", "MD5_TAG_KEY",
 		"TAG_BUCKETS", "COS_ENDPOINT", "MAX_BODY_BYTES", "LOG_LEVEL", checkCredentials, checkAnswers} {
-		if check := c.find(r, name); check.Verdict != failed {
+		if check := c.find(r, name); check.Verdict != verdictFailed {
 			t.Errorf("%s is not named: %+v", name, check)
 		}
 	}
-	if c.find(r, checkReached).Verdict != skipped || c.cos.RequestCount() != 0 {
+	if c.find(r, checkReached).Verdict != verdictSkipped || c.cos.RequestCount() != 0 {
 		t.Error("COS was asked all the same")
 	}
 	c.env = nil
@@ -345,15 +382,15 @@ func TestSettingsSaid(t *testing.T) {
 		check           string
 		want            verdict
 	}{
-		"default":            {"RECORD_PREFIX", " ", "RECORD_PREFIX", ok},
-		"prefix_no_slash":    {"RECORD_PREFIX", "ci", "RECORD_PREFIX", warning},
-		"everybody":          {"CALLBACK_AUTH", "none", "CALLBACK_TOKEN", warning},
-		"auth_misspelt":      {"CALLBACK_AUTH", "off", "CALLBACK_TOKEN", failed},
-		"no_token":           {"CALLBACK_TOKEN", "", "CALLBACK_TOKEN", failed},
-		"one_token_is_short": {"CALLBACK_TOKEN", firstToken + ",short", "CALLBACK_TOKEN", failed},
-		"secret_key_missing": {"TENCENTCLOUD_SECRETKEY", "", checkCredentials, failed},
-		"buckets_for_naught": {"TAG_MD5", "false", "TAG_BUCKETS", warning},
-		"region_of_function": {"FUNCTION_REGION", region, "RECORD_REGION", ok},
+		"default":            {"RECORD_PREFIX", " ", "RECORD_PREFIX", verdictOK},
+		"prefix_no_slash":    {"RECORD_PREFIX", "ci", "RECORD_PREFIX", verdictWarning},
+		"everybody":          {"CALLBACK_AUTH", "none", "CALLBACK_TOKEN", verdictWarning},
+		"auth_misspelt":      {"CALLBACK_AUTH", "off", "CALLBACK_TOKEN", verdictFailed},
+		"no_token":           {"CALLBACK_TOKEN", "", "CALLBACK_TOKEN", verdictFailed},
+		"one_token_is_short": {"CALLBACK_TOKEN", firstToken + ",short", "CALLBACK_TOKEN", verdictFailed},
+		"secret_key_missing": {"TENCENTCLOUD_SECRETKEY", "", checkCredentials, verdictFailed},
+		"buckets_for_naught": {"TAG_MD5", "false", "TAG_BUCKETS", verdictWarning},
+		"region_of_function": {"FUNCTION_REGION", region, "RECORD_REGION", verdictOK},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -375,6 +412,7 @@ func TestSettingsSaid(t *testing.T) {
 // asked, so that credentials are not needed.
 func TestDeployment(t *testing.T) {
 	t.Parallel()
+	const sizeWithoutToken = len("RECORD_BUCKET"+recordBucket) + len("CALLBACK_TOKEN")
 	tests := map[string]struct {
 		env  map[string]string // on top of what will do
 		want map[string]verdict
@@ -382,17 +420,19 @@ func TestDeployment(t *testing.T) {
 		"well":                  {nil, nil},
 		"region_of_the_records": {map[string]string{"FUNCTION_REGION": "", "RECORD_REGION": region}, nil},
 		"both_regions":          {map[string]string{"RECORD_REGION": "ap-shanghai"}, nil},
-		"no_region":             {map[string]string{"FUNCTION_REGION": "", "TENCENTCLOUD_REGION": region}, map[string]verdict{"FUNCTION_REGION": failed}},
-		"wrong_region":          {map[string]string{"FUNCTION_REGION": "Guangzhou", "RECORD_REGION": region}, map[string]verdict{"FUNCTION_REGION": failed}},
-		"wrong_region_of_both":  {map[string]string{"FUNCTION_REGION": "Guangzhou"}, map[string]verdict{"FUNCTION_REGION": failed, "RECORD_REGION": failed}},
-		"this_machine":          {map[string]string{"COS_ENDPOINT": "https://{bucket}.cos.{region}.localhost:9000"}, map[string]verdict{"COS_ENDPOINT": failed}},
-		"not_secure":            {map[string]string{"COS_ENDPOINT": "http://{bucket}.cos.{region}.myqcloud.com"}, map[string]verdict{"COS_ENDPOINT": failed}},
+		"no_region":             {map[string]string{"FUNCTION_REGION": "", "TENCENTCLOUD_REGION": region}, map[string]verdict{"FUNCTION_REGION": verdictFailed}},
+		"wrong_region":          {map[string]string{"FUNCTION_REGION": "Guangzhou", "RECORD_REGION": region}, map[string]verdict{"FUNCTION_REGION": verdictFailed}},
+		"wrong_region_of_both":  {map[string]string{"FUNCTION_REGION": "Guangzhou"}, map[string]verdict{"FUNCTION_REGION": verdictFailed, "RECORD_REGION": verdictFailed}},
+		"this_machine":          {map[string]string{"COS_ENDPOINT": "https://{bucket}.cos.{region}.localhost:9000"}, map[string]verdict{"COS_ENDPOINT": verdictFailed}},
+		"not_secure":            {map[string]string{"COS_ENDPOINT": "http://{bucket}.cos.{region}.myqcloud.com"}, map[string]verdict{"COS_ENDPOINT": verdictFailed}},
 		"internal":              {map[string]string{"COS_ENDPOINT": "https://{bucket}.cos-internal.{region}.tencentcos.cn"}, nil},
-		"two_byte_characters":   {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 2030)}, map[string]verdict{checkSize: failed, checkToken: warning}},
-		"fifteen_characters":    {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 15)}, map[string]verdict{checkToken: failed}},
+		"largest_of_all":        {map[string]string{"CALLBACK_TOKEN": strings.Repeat("x", maxVariablesBytes-1-sizeWithoutToken)}, nil},
+		"one_byte_too_large":    {map[string]string{"CALLBACK_TOKEN": strings.Repeat("x", maxVariablesBytes-sizeWithoutToken)}, map[string]verdict{checkSize: verdictFailed}},
+		"two_byte_characters":   {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 2030)}, map[string]verdict{checkSize: verdictFailed, checkToken: verdictWarning}},
+		"fifteen_characters":    {map[string]string{"CALLBACK_TOKEN": strings.Repeat("é", 15)}, map[string]verdict{checkToken: verdictFailed}},
 		"everything_wrong": {
 			map[string]string{"RECORD_BUCKET": "My_Bucket-12", "TAG_MD5": "yes", "MAX_BODY_BYTES": "6MB", "LOG_LEVEL": "loud", "COS_ENDPOINT": "foo", "CALLBACK_AUTH": "None"},
-			map[string]verdict{"RECORD_BUCKET": failed, "TAG_MD5": failed, "MAX_BODY_BYTES": failed, "LOG_LEVEL": failed, "COS_ENDPOINT": failed, checkToken: failed},
+			map[string]verdict{"RECORD_BUCKET": verdictFailed, "TAG_MD5": verdictFailed, "MAX_BODY_BYTES": verdictFailed, "LOG_LEVEL": verdictFailed, "COS_ENDPOINT": verdictFailed, checkToken: verdictFailed},
 		},
 	}
 	for name, test := range tests {
@@ -422,8 +462,6 @@ func TestUsage(t *testing.T) {
 		"bad_bucket":            {"-media", "Media"},
 		"bad_region":            {"-media", mediaBucket + "@Gz!"},
 		"bad_prefix":            {"-media", mediaBucket + "//a"},
-		"survey_and_no":         {"-survey"},
-		"survey_policy":         {"-survey", "-policy"},
 		"settings_url":          {"-settings", "-url", "https://example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,23 +10,25 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+
+	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
 // Names of the checks of the deployed function.
 const (
 	checkAnswers = "function answers"
 	checkRefuses = "wrong token refused"
-	checkAccepts = "console probe accepted"
+	checkAccepts = "probe accepted"
 	checkRole    = "function's role"
 )
 
-// consoleProbe is what CI's console sends when a moderation callback URL is saved. The
-// function answers it and stores nothing.
-const consoleProbe = `{"code":0,"message":"Test request when setting callback url","data":{"trace_id":"test_trace_id","url":"test_url"}}`
+// probe is the body of a callback that the function answers without storing anything.
+const probe = ""
 
-// spoken is what an answer of the function says.
-type spoken struct {
+// functionReply is what an answer of the function says.
+type functionReply struct {
 	status           int
 	contentType      string
 	Service, Version string
@@ -35,11 +37,11 @@ type spoken struct {
 	Results          []struct{ Outcome string }
 }
 
-func (s spoken) String() string {
-	if s.Error.Code != "" {
-		return fmt.Sprintf("%d %.50s: %.300s", s.status, s.Error.Code, s.Error.Message)
+func (r functionReply) String() string {
+	if r.Error.Code != "" {
+		return fmt.Sprintf("%d %.50s: %.300s", r.status, r.Error.Code, r.Error.Message)
 	}
-	return fmt.Sprintf("%d, Content-Type %.80q", s.status, s.contentType)
+	return fmt.Sprintf("%d, Content-Type %.80q", r.status, r.contentType)
 }
 
 // checkFunction asks the deployed function, where -url names one.
@@ -47,91 +49,93 @@ func (d *doctor) checkFunction(ctx context.Context) {
 	if d.url == nil {
 		return
 	}
-	d.check(ctx, checkAnswers, nil, d.answers)
-	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, d.refuses)
-	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, d.accepts)
+	d.check(ctx, checkAnswers, nil, d.askVersion)
+	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, d.tryWrongTokens)
+	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, d.tryProbe)
 	if d.role {
-		d.check(ctx, checkRole, []string{checkToken, checkAnswers, checkAccepts}, d.stores)
+		d.check(ctx, checkRole, []string{checkToken, checkAnswers, checkAccepts}, d.tryRole)
 	}
 }
 
-// say sends a request to the function. token "" means none.
-func (d *doctor) say(ctx context.Context, method, token, body string) (spoken, error) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
+// send sends a request to the function, without a token where it is "".
+func (d *doctor) send(ctx context.Context, method, token, body string) (functionReply, error) {
+	ctx, cancel := context.WithTimeout(ctx, wire.MaxDuration)
 	defer cancel()
 	u := *d.url
 	if token != "" {
 		u.RawQuery = url.Values{"token": {token}}.Encode()
 	}
-	req, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, method, u.String(), strings.NewReader(body))
 	if err != nil {
-		return spoken{}, explain(err)
+		return functionReply{}, err
 	}
-	req.Header.Set("Content-Type", "application/json")
-	response, err := d.client().Do(req)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := d.client().HTTP().Do(request)
 	if err != nil {
-		return spoken{}, explain(err)
+		return functionReply{}, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, mostAnswer))
+	text, err := io.ReadAll(io.LimitReader(response.Body, wire.MaxAnswerBytes))
 	if err != nil {
-		return spoken{}, explain(err)
+		return functionReply{}, err
 	}
-	s := spoken{status: response.StatusCode, contentType: response.Header.Get("Content-Type")}
-	_ = json.Unmarshal(text, &s) // an answer of somebody else has none of the fields
-	return s, nil
+	r := functionReply{status: response.StatusCode, contentType: response.Header.Get("Content-Type")}
+	_ = json.Unmarshal(text, &r) // what somebody else answers has none of the fields
+	return r, nil
 }
 
-const notOurs = "check -url: the SCF console shows it under the function's name, Function URL (public access, open); and that the last deployment succeeded"
+const checkURL = "check -url: the SCF console shows it under the function's name, Function URL (public access, open); " +
+	"and check that the last deployment succeeded"
 
-func (d *doctor) answers(ctx context.Context) finding {
-	s, err := d.say(ctx, http.MethodGet, "", "")
+func (d *doctor) askVersion(ctx context.Context) finding {
+	r, err := d.send(ctx, http.MethodGet, "", "")
 	switch {
 	case err != nil:
-		return trouble(err)
-	case s.status != http.StatusOK || s.Service != "ci-callback":
-		return fail("what answers is not ci-callback: "+s.String(), notOurs)
+		return noAnswer(err)
+	case r.status != http.StatusOK || r.Service != "ci-callback":
+		return fail("what answers is not ci-callback: "+r.String(), checkURL)
 	}
-	return wellf("%s, version %.100s", d.url.Host, s.Version)
+	return passf("%s, version %.100s", d.url.Host, r.Version)
 }
 
-// refuses sends a token that nobody has, and none. The body is one that would not be
-// stored if it got in.
-func (d *doctor) refuses(ctx context.Context) finding {
+// tryWrongTokens sends a token that nobody has, and none. Neither stores anything, even
+// where it is let in.
+func (d *doctor) tryWrongTokens(ctx context.Context) finding {
 	if d.settings.auth.Open() {
 		return warn("not tried: CALLBACK_AUTH=none lets everybody in", "set CALLBACK_TOKEN")
 	}
 	for _, token := range []string{"doctor-" + strings.ToLower(rand.Text()), ""} {
-		s, err := d.say(ctx, http.MethodPost, token, consoleProbe)
+		r, err := d.send(ctx, http.MethodPost, token, probe)
 		switch {
 		case err != nil:
-			return trouble(err)
-		case s.status == http.StatusOK:
-			return fail("it lets in whoever comes: CALLBACK_AUTH=none is set there", "set CALLBACK_TOKEN in the function's variables, remove CALLBACK_AUTH, and deploy")
-		case s.status != http.StatusUnauthorized:
-			return unexpected(s)
+			return noAnswer(err)
+		case r.status == http.StatusOK:
+			return fail("it lets everybody in: CALLBACK_AUTH=none is set there",
+				"set CALLBACK_TOKEN in the function's variables, remove CALLBACK_AUTH, and deploy")
+		case r.status != http.StatusUnauthorized:
+			return unexpected(r)
 		}
 	}
-	return well("401, and 401 without a token")
+	return pass("401 for a wrong token, and 401 for none")
 }
 
-// unexpected makes a finding of an answer that is not the one hoped for.
-func unexpected(s spoken) finding {
-	detail := "it answers " + s.String()
-	switch s.Error.Code {
-	case "misconfigured":
-		return fail(detail, "correct the function's variables, or its role, and deploy again")
-	case "unauthorized":
-		return fail(detail, "the first token of CALLBACK_TOKEN here is none of the function's: make them the same, and deploy")
-	case "unavailable":
-		return fail(detail, "COS was out of reach for the function: run it again a little later")
-	case "internal":
-		return fail(detail, "look in the function's log, and report it")
+// unexpected returns the finding for an answer of the function that is not the one hoped
+// for.
+func unexpected(r functionReply) finding {
+	remedies := map[string]string{
+		"misconfigured": "correct the function's variables, or its role, and deploy again",
+		"unauthorized":  "the first token of CALLBACK_TOKEN here is none of the function's: make them the same, and deploy",
+		"unavailable":   "COS was out of reach for the function: run it again a little later",
+		"internal":      "look in the function's log, and report the bug",
 	}
-	return fail(detail, notOurs)
+	remedy, known := remedies[r.Error.Code]
+	if !known {
+		remedy = checkURL
+	}
+	return fail("it answers "+r.String(), remedy)
 }
 
-// token is the one to come in with; none where none is asked for.
+// token returns the token to come in with, or "" where none is asked for.
 func (d *doctor) token() string {
 	if d.settings.auth.Open() || len(d.settings.tokens) == 0 {
 		return ""
@@ -139,73 +143,73 @@ func (d *doctor) token() string {
 	return d.settings.tokens[0]
 }
 
-func (d *doctor) accepts(ctx context.Context) finding {
-	s, err := d.say(ctx, http.MethodPost, d.token(), consoleProbe)
+func (d *doctor) tryProbe(ctx context.Context) finding {
+	r, err := d.send(ctx, http.MethodPost, d.token(), probe)
 	switch {
 	case err != nil:
-		return trouble(err)
-	case s.status != http.StatusOK:
-		return unexpected(s)
-	case len(s.Results) != 1 || s.Results[0].Outcome != "probe":
-		return fail("it answers 200, and does not know the console's probe", "deploy this version: scripts/deploy.sh")
+		return noAnswer(err)
+	case r.status != http.StatusOK:
+		return unexpected(r)
+	case len(r.Results) != 1 || r.Results[0].Outcome != "probe":
+		return fail("it answers 200, but does not know the probe", "deploy this version: scripts/deploy.sh")
 	}
-	return well("200, outcome probe: the token and the settings are right")
+	return pass("200, outcome probe: the token and the settings are right")
 }
 
-// stores has the function keep a body, and takes that back however it went: the first
-// answer may be lost, or the second be an error.
-func (d *doctor) stores(ctx context.Context) finding {
+// tryRole has the function store a body that is no callback, and removes it however that
+// went: an answer may have been lost after the body was stored.
+func (d *doctor) tryRole(ctx context.Context) finding {
 	body := []byte("ci-callback doctor " + d.random)
-	key, f := d.keeps(ctx, string(body))
+	key, f := d.storeRejectedTwice(ctx, string(body))
 	named := key != ""
-	if !named { // it is kept there if at all
+	if !named { // if it was stored at all, it is there
 		key = fmt.Sprintf("%srejected/%x", d.settings.config.RecordPrefix, sha256.Sum256(body))
 	}
-	left := d.takeBack(context.WithoutCancel(ctx), key, body)
+	removed := d.removeRejected(context.WithoutCancel(ctx), key, body)
 	switch {
-	case left.Verdict == ok || left.Verdict == skipped && !named:
+	case removed.Verdict == verdictOK || removed.Verdict == verdictSkipped && !named:
 		return f
-	case f.Verdict == ok:
-		return warn(f.Detail+"; "+left.Detail, left.Remedy)
+	case f.Verdict == verdictOK:
+		return warn(f.Detail+"; "+removed.Detail, removed.Remedy)
 	}
-	return fail(f.Detail+"; "+left.Detail, f.Remedy+"; "+left.Remedy)
+	return fail(f.Detail+"; "+removed.Detail, f.Remedy+"; "+removed.Remedy)
 }
 
-// keeps sends a body that is no callback, twice, and gives the key under which the
-// function says it is. The function keeps it under rejected/ at the first time; at the
-// second it is refused by COS (create-only) and reads. So its own role must be able to
-// do both.
-func (d *doctor) keeps(ctx context.Context, body string) (key string, f finding) {
+// storeRejectedTwice sends a body that is no callback, twice, and returns the key under
+// which the function says it is. The first time the function stores the body under
+// rejected/. The second time COS refuses the write (create-only), and the function reads
+// instead. So its own role must be able to do both.
+func (d *doctor) storeRejectedTwice(ctx context.Context, body string) (key string, f finding) {
 	for range 2 {
-		s, err := d.say(ctx, http.MethodPost, d.token(), body)
+		r, err := d.send(ctx, http.MethodPost, d.token(), body)
 		if err != nil {
-			return key, trouble(err)
+			return key, noAnswer(err)
 		}
-		if s.status != http.StatusBadRequest || s.Rejected == "" {
-			return key, unexpected(s)
+		if r.status != http.StatusBadRequest || r.Rejected == "" {
+			return key, unexpected(r)
 		}
-		key = s.Rejected
+		key = r.Rejected
 	}
-	return key, well("may write and read in the function's record bucket")
+	return key, pass("may write and read in the function's record bucket")
 }
 
-// takeBack removes what the function kept, with this shell's key. It looks first whether
-// that is the very body that was sent: skipped where it is not there.
-func (d *doctor) takeBack(ctx context.Context, key string, body []byte) finding {
+// removeRejected removes, with this shell's key, what the function stored. It looks first
+// whether that is the very body that was sent, and returns a skipped finding where it is
+// not.
+func (d *doctor) removeRejected(ctx context.Context, key string, body []byte) finding {
 	byHand := fmt.Sprintf("delete %.200s in the function's record bucket by hand, when you like; it does no harm", key)
-	notFound := finding{skipped, "what it wrote is left over", byHand}
-	if _, missing := d.missing(append(cosSettings, checkReached, checkAccepted, checkBucket)); missing {
+	notFound := finding{verdictSkipped, "what it wrote is left over", byHand}
+	if _, unmet := d.firstUnmet(append(slices.Clone(cosSettings), checkReached, checkAccepted, checkBucket)); unmet {
 		return notFound
 	}
-	b, err := d.bucket(d.settings.config.RecordBucket, d.settings.config.RecordRegion)
+	b, err := d.bucketAt(d.settings.config.RecordBucket, d.settings.config.RecordRegion)
 	if err != nil {
 		return notFound
 	}
-	r := &records{bucket: b}
-	kept, err := r.do(ctx, request{method: http.MethodGet, key: key})
-	if err != nil || kept.status != http.StatusOK || !bytes.Equal(kept.body, body) {
-		notFound.Detail += ": it was not found in " + r.name + ", so the function may have another RECORD_BUCKET"
+	stored, err := b.Do(ctx, wire.Request{Method: http.MethodGet, Path: key})
+	if err != nil || stored.Status != http.StatusOK || !bytes.Equal(stored.Body, body) {
+		notFound.Detail += ": it was not found in " + b.Bucket + ", so the function may have another RECORD_BUCKET"
 		return notFound
 	}
-	return r.remove(ctx, key)
+	return removeObject(ctx, b, key)
 }

@@ -51,7 +51,7 @@ func (f fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestFunction(t *testing.T) {
 	t.Parallel()
 	rest := func(from map[string]verdict) map[string]verdict {
-		want := map[string]verdict{checkAnswers: ok, checkRefuses: skipped, checkAccepts: skipped}
+		want := map[string]verdict{checkAnswers: verdictOK, checkRefuses: verdictSkipped, checkAccepts: verdictSkipped}
 		for name, v := range from {
 			want[name] = v
 		}
@@ -63,34 +63,36 @@ func TestFunction(t *testing.T) {
 		want   map[string]verdict
 		remedy string // a word of one of them
 	}{
-		"well": {func(*fake) {}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: ok}), ""},
-		"not_ours": {func(f *fake) { f.get = "<html>Hello</html>" }, nil, rest(map[string]verdict{checkAnswers: failed}),
+		"well": {func(*fake) {}, nil, rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictOK}), ""},
+		"not_ours": {func(f *fake) { f.get = "<html>Hello</html>" }, nil, rest(map[string]verdict{checkAnswers: verdictFailed}),
 			"Function URL"},
-		"another_service": {func(f *fake) { f.get = `{"service":"other"}` }, nil, rest(map[string]verdict{checkAnswers: failed}), ""},
+		"another_service": {func(f *fake) { f.get = `{"service":"other"}` }, nil, rest(map[string]verdict{checkAnswers: verdictFailed}), ""},
 		"wrong_token_accepted": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, nil,
-			rest(map[string]verdict{checkRefuses: failed, checkAccepts: ok}), "CALLBACK_TOKEN"},
+			rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "CALLBACK_TOKEN"},
+		"wrong_token_answered_403": {func(f *fake) { f.wrongStatus, f.wrong = 403, `{}` }, nil,
+			rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "Function URL"},
 		"token_differs": {func(f *fake) { f.rightStatus, f.right = f.wrongStatus, f.wrong }, nil,
-			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "make them the same"},
+			rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), "make them the same"},
 		"misconfigured": {func(f *fake) {
 			f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"RECORD_BUCKET is not set"}}`
-		}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "variables"},
+		}, nil, rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), "variables"},
 		"no_token_there": {func(f *fake) {
 			f.wrongStatus, f.wrong = 500, `{"error":{"code":"misconfigured","message":"CALLBACK_TOKEN is not set"}}`
-		}, nil, rest(map[string]verdict{checkRefuses: failed, checkAccepts: ok}), "variables"},
+		}, nil, rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "variables"},
 		"unavailable": {func(f *fake) { f.rightStatus, f.right = 503, `{"error":{"code":"unavailable"}}` }, nil,
-			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "later"},
+			rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), "later"},
 		"old_version": {func(f *fake) { f.right = `{"results":[{"outcome":"created"}]}` }, nil,
-			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), "deploy"},
+			rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), "deploy"},
 		"platform_error": {func(f *fake) {
 			f.rightStatus, f.right = 430, `{"errorCode":1,"errorMessage":"user code exception caught"}`
 		}, nil,
-			rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), ""},
+			rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), ""},
 		"secrets_in_the_answer": {func(f *fake) {
 			f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"`+firstToken+" "+credential.SecretKey+`"}}`
-		}, nil, rest(map[string]verdict{checkRefuses: ok, checkAccepts: failed}), ""},
+		}, nil, rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), ""},
 		"no_token_here": {func(*fake) {}, map[string]string{"CALLBACK_TOKEN": ""}, rest(nil), ""},
 		"everybody": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]string{"CALLBACK_AUTH": "none"},
-			rest(map[string]verdict{checkRefuses: warning, checkAccepts: ok}), "CALLBACK_TOKEN"},
+			rest(map[string]verdict{checkRefuses: verdictWarning, checkAccepts: verdictOK}), "CALLBACK_TOKEN"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -118,24 +120,25 @@ func TestFunction(t *testing.T) {
 }
 
 // TestFunctionUnreachable has nothing, or nobody in time, at the address, which is given
-// with a token in it.
+// with a token in it. What it says must fit what happened.
 func TestFunctionUnreachable(t *testing.T) {
 	t.Parallel()
-	for name, address := range map[string]string{
-		"refused":      "http://127.0.0.1:1",
-		"not_tls":      strings.Replace(serve(t, http.NotFound), "http:", "https:", 1),
-		"unknown_name": "https://nothing.invalid",
-		"redirect":     serve(t, http.RedirectHandler(serve(t, goodFake().ServeHTTP), http.StatusFound).ServeHTTP),
-		"stalled": serve(t, func(_ http.ResponseWriter, r *http.Request) {
-			<-r.Context().Done()
-		}),
+	for name, test := range map[string]struct {
+		address, detail, remedy string
+	}{
+		"refused":  {"http://127.0.0.1:1", "nothing listens there", "the port"},
+		"not_tls":  {strings.Replace(serve(t, http.NotFound), "http:", "https:", 1), "no secure connection", "certificate"},
+		"redirect": {serve(t, http.RedirectHandler(serve(t, goodFake().ServeHTTP), http.StatusFound).ServeHTTP), "not ci-callback: 302", "Function URL"},
+		"stalled":  {serve(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), "no answer in time", "-timeout"},
+		"broken":   {serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }), "no answer: EOF", "network"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newClinic(t, coslocal.Options{})
-			r := c.report("-timeout", "500ms", "-url", address+"/?token="+secondToken)
-			if check := c.find(r, checkAnswers); check.Verdict != failed {
-				t.Errorf("%+v", check)
+			r := c.report("-timeout", "500ms", "-url", test.address+"/?token="+secondToken)
+			check := c.find(r, checkAnswers)
+			if check.Verdict != verdictFailed || !strings.Contains(check.Detail, test.detail) || !strings.Contains(check.Remedy, test.remedy) {
+				t.Errorf("%+v, want %q and %q", check, test.detail, test.remedy)
 			}
 			c.leavesNothing()
 		})
@@ -153,7 +156,7 @@ func TestFunctionDropsPosts(t *testing.T) {
 		goodFake().ServeHTTP(w, r)
 	})
 	r := c.report("-url", address)
-	if check := c.find(r, checkAccepts); check.Verdict != failed || strings.Contains(check.Detail, "token") {
+	if check := c.find(r, checkAccepts); check.Verdict != verdictFailed || strings.Contains(check.Detail, "token") {
 		t.Errorf("%+v", check)
 	}
 }
@@ -173,25 +176,44 @@ func TestSecretsHidden(t *testing.T) {
 	}
 }
 
-// TestBodyTakenBack has the function keep the body of -role and then go wrong. The doctor
+// TestSecretsHiddenInRemedies has a function that names a key with a token in it, which
+// the remedy repeats.
+func TestSecretsHiddenInRemedies(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	address := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		if r.Method != http.MethodPost || string(body) == probe {
+			goodFake().ServeHTTP(w, r)
+			return
+		}
+		w.WriteHeader(http.StatusBadRequest)
+		fmt.Fprintf(w, `{"rejected":%q}`, "ci/"+firstToken)
+	})
+	if check := c.find(c.report("-url", address, "-role"), checkRole); !strings.Contains(check.Remedy, "delete ci/*** in") {
+		t.Errorf("%+v", check)
+	}
+}
+
+// TestRejectedBodyRemoved has the function store the body of -role and then go wrong. The doctor
 // removes that body all the same, and nothing else.
-func TestBodyTakenBack(t *testing.T) {
+func TestRejectedBodyRemoved(t *testing.T) {
 	t.Parallel()
 	const other = "ci/rejected/of-somebody-else"
 	tests := map[string]struct {
-		answers [2]string // key: kept, and its key named
+		answers [2]string // key: stored, and its key named
 		deny    string
 		want    verdict
 		left    bool // it says that something is
 	}{
-		"well":                 {[2]string{"key", "key"}, "", ok, false},
-		"first_answer_lost":    {[2]string{"lost", ""}, "", failed, false},
-		"second_answer_lost":   {[2]string{"key", "lost"}, "", failed, false},
-		"second_answer_500":    {[2]string{"key", "500"}, "", failed, false},
-		"interrupted":          {[2]string{"key", "interrupted"}, "", failed, false},
-		"may_not_be_removed":   {[2]string{"key", "500"}, "DeleteObject", failed, true},
-		"nothing_kept":         {[2]string{"500", ""}, "", failed, false},
-		"names_another_object": {[2]string{"other", "other"}, "", warning, true},
+		"well":                 {[2]string{"key", "key"}, "", verdictOK, false},
+		"first_answer_lost":    {[2]string{"lost", ""}, "", verdictFailed, false},
+		"second_answer_lost":   {[2]string{"key", "lost"}, "", verdictFailed, false},
+		"second_answer_500":    {[2]string{"key", "500"}, "", verdictFailed, false},
+		"interrupted":          {[2]string{"key", "interrupted"}, "", verdictFailed, false},
+		"may_not_be_removed":   {[2]string{"key", "500"}, "DeleteObject", verdictFailed, true},
+		"nothing_kept":         {[2]string{"500", ""}, "", verdictFailed, false},
+		"names_another_object": {[2]string{"other", "other"}, "", verdictWarning, true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -211,7 +233,7 @@ func TestBodyTakenBack(t *testing.T) {
 			posts := 0
 			address := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				body, _ := io.ReadAll(r.Body)
-				if r.Method != http.MethodPost || string(body) == consoleProbe {
+				if r.Method != http.MethodPost || string(body) == probe {
 					goodFake().ServeHTTP(w, r)
 					return
 				}
@@ -261,7 +283,7 @@ func TestRealFunction(t *testing.T) {
 	address := c.deploy()
 
 	r := c.report("-url", address, "-role")
-	if check := c.find(r, checkRole); !r.OK || check.Verdict != ok {
+	if check := c.find(r, checkRole); !r.OK || check.Verdict != verdictOK {
 		t.Errorf("%+v", r.Checks)
 	}
 	c.leavesNothing()
@@ -271,18 +293,18 @@ func TestRealFunction(t *testing.T) {
 			return r.Action() == action && strings.Contains(r.Header.Get("Authorization"), "role-id")
 		})
 		r = c.report("-url", address, "-role")
-		if check := c.find(r, checkRole); check.Verdict != failed || !strings.Contains(check.Detail, word) {
+		if check := c.find(r, checkRole); check.Verdict != verdictFailed || !strings.Contains(check.Detail, word) {
 			t.Errorf("without %s: %+v", action, check)
 		}
 	}
 	c.cos.Deny(denyAll("DeleteObject"))
 	r = c.report("-url", address, "-role")
-	if check := c.find(r, checkRole); check.Verdict != warning || !strings.Contains(check.Remedy, "ci/rejected/") {
+	if check := c.find(r, checkRole); check.Verdict != verdictWarning || !strings.Contains(check.Remedy, "ci/rejected/") {
 		t.Errorf("left over: %+v", check)
 	}
 }
 
-// deploy builds and starts the function, with a role of its own, and gives its address.
+// deploy builds and starts the function, with a role of its own, and returns its address.
 func (c *clinic) deploy() string {
 	c.t.Helper()
 	binary := filepath.Join(c.t.TempDir(), "main")

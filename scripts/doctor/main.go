@@ -7,15 +7,14 @@
 //	go run ./scripts/doctor -url https://….tencentscf.com     and the deployed function
 //	go run ./scripts/doctor -settings                         the variables of a deployment alone, asking nobody
 //	go run ./scripts/doctor -policy                           the CAM policy of the execution role
-//	go run ./scripts/doctor -survey -yes                      what the real COS does where documents are silent
 //
-// It reads the function's own environment variables. The credentials are those of the
-// shell (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so
-// what it finds out about permissions is theirs; -role asks the function about its own.
+// It reads the function's own environment variables. The credentials are the shell's
+// (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so that what
+// it finds out about permissions holds for them; -role asks the function about its own.
 //
-// It writes nothing but objects under <RECORD_PREFIX>doctor/, which it removes, and with
-// -role one under <RECORD_PREFIX>rejected/. It never changes a setting of a bucket, and
-// prints no token and no key.
+// It writes nothing but objects under <RECORD_PREFIX>doctor/ and, with -role, one under
+// <RECORD_PREFIX>rejected/, all of which it removes. It never changes a setting of a
+// bucket, and prints no token and no key.
 package main
 
 import (
@@ -40,7 +39,6 @@ import (
 const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
        go run ./scripts/doctor -settings [-json]
        go run ./scripts/doctor -policy [-media BUCKET,…]
-       go run ./scripts/doctor -survey -yes [-json] [-timeout 30s]
 
   -media BUCKET,…  buckets whose objects are tagged, each <name>-<appid>[@<region>][/<prefix>];
                    the region of the records and no prefix, unless named
@@ -51,8 +49,6 @@ const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-ro
   -settings        check the variables as scripts/deploy.sh would deploy them, and do nothing else:
                    no request, no credentials
   -policy          print the CAM policy of the execution role, and do nothing else
-  -survey          find out what COS does where its documents are silent; writes some objects
-  -yes             with -survey: yes, write them
   -timeout 30s     for everything together
 
 The variables are the function's own, and TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY and
@@ -66,16 +62,15 @@ const (
 	exitUsage  = 2
 )
 
-// world is what the doctor has from outside; tests have another.
+// world is what the doctor finds around it. Tests have one of their own.
 type world struct {
 	environ   []string // NAME=value
 	transport http.RoundTripper
 	now       func() time.Time
-	pause     func(context.Context, time.Duration)
 	out, err  io.Writer
 }
 
-// options are what the command line says.
+// options is what the command line says.
 type options struct {
 	media      []target
 	url        *url.URL // nil: the deployed function is not asked
@@ -83,29 +78,20 @@ type options struct {
 	json       bool
 	deployment bool // -settings
 	policy     bool
-	survey     bool
-	yes        bool
 	timeout    time.Duration
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	status := run(ctx, os.Args[1:], world{
-		environ: os.Environ(), transport: cosclient.NewTransport(), now: time.Now, pause: pause,
+		environ: os.Environ(), transport: cosclient.NewTransport(), now: time.Now,
 		out: os.Stdout, err: os.Stderr,
 	})
 	stop()
 	os.Exit(status)
 }
 
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-// run does what the command line asks for, and gives the exit status.
+// run does what the command line asks for, and returns the exit status.
 func run(ctx context.Context, args []string, w world) int {
 	o, err := parse(args)
 	if errors.Is(err, flag.ErrHelp) {
@@ -125,14 +111,8 @@ func run(ctx context.Context, args []string, w world) int {
 		return d.print()
 	case o.policy:
 		return d.printPolicy()
-	case o.survey && !o.yes:
-		fmt.Fprintf(w.err, "doctor: -survey writes some objects under %s, about 90 requests in all, and removes them; say -yes to that\n", d.probePrefix())
-		return exitUsage
 	}
-	d.examine(ctx)
-	if o.survey {
-		d.survey(ctx)
-	}
+	d.runChecks(ctx)
 	return d.print()
 }
 
@@ -148,8 +128,6 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.deployment, "settings", false, "")
 	flags.BoolVar(&o.policy, "policy", false, "")
-	flags.BoolVar(&o.survey, "survey", false, "")
-	flags.BoolVar(&o.yes, "yes", false, "")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "")
 	err := flags.Parse(args)
 	switch {
@@ -161,9 +139,7 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-timeout must be more than 0, such as 30s")
 	case o.role && address == "":
 		return o, errors.New("-role asks the deployed function: give its -url")
-	case o.policy && o.survey:
-		return o, errors.New("-policy and -survey do not go together")
-	case o.deployment && (o.policy || o.survey || address != "" || media != ""):
+	case o.deployment && (o.policy || address != "" || media != ""):
 		return o, errors.New("-settings asks nobody: it goes with -json alone")
 	}
 	if address != "" {
@@ -218,8 +194,7 @@ func isThisMachine(host string) bool {
 	if address, err := netip.ParseAddr(host); err == nil {
 		return address.IsLoopback()
 	}
-	host = strings.ToLower(host)
-	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+	return strings.EqualFold(host, "localhost") || cosname.IsLoopbackName(host)
 }
 
 // A target is a bucket whose objects are tagged.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strings"
 )
@@ -60,9 +59,6 @@ func (d *doctor) printPolicy() int {
 		fmt.Fprintln(d.err, "doctor: TAG_MD5 is true: name the buckets whose objects are tagged, -media <bucket>[@<region>][/<prefix>],… or TAG_BUCKETS")
 		return exitUsage
 	}
-	e := json.NewEncoder(d.out)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	_ = e.Encode(d.rolePolicy()) // there is nobody left to tell
+	printJSON(d.out, d.rolePolicy())
 	return exitOK
 }

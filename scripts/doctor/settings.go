@@ -41,14 +41,14 @@ func readSettings(environ []string) settings {
 	return s
 }
 
-// repairs are usable values for variables that have no default. The other variables are
+// repairs holds usable values for variables that have no default. The other variables are
 // repaired by taking them away.
 var repairs = map[string]string{
 	"RECORD_BUCKET": "unset-1250000000", "RECORD_REGION": "ap-guangzhou",
 	"TENCENTCLOUD_SECRETID": "unset", "TENCENTCLOUD_SECRETKEY": "unset",
 }
 
-// load gives the settings and every variable that is wrong. [config.Load] stops at the
+// load returns the settings and every variable that is wrong. [config.Load] stops at the
 // first: so each is repaired, and all read again.
 func load(e config.Environment) (config.Config, map[string]string) {
 	problems := map[string]string{}
@@ -84,19 +84,19 @@ func (s settings) secrets() []string {
 // checkDeployment checks what scripts/deploy.sh is about to deploy.
 func (d *doctor) checkDeployment(ctx context.Context) {
 	d.checkVariables(ctx)
-	d.check(ctx, checkRegion, nil, d.lookAtRegion)
-	d.check(ctx, checkSize, nil, d.lookAtSize)
+	d.check(ctx, checkRegion, nil, d.judgeRegion)
+	d.check(ctx, checkSize, nil, d.judgeSize)
 }
 
 // checkSettings checks the variables, and those of the shell.
 func (d *doctor) checkSettings(ctx context.Context) {
 	d.checkVariables(ctx)
-	d.check(ctx, checkCredentials, nil, d.lookForCredentials)
+	d.check(ctx, checkCredentials, nil, d.judgeCredentials)
 }
 
 // checkVariables makes a check of each variable of the function.
 func (d *doctor) checkVariables(ctx context.Context) {
-	d.check(ctx, checkToken, nil, d.lookAtToken)
+	d.check(ctx, checkToken, nil, d.judgeToken)
 	shown := d.variables()
 	for name := range d.settings.problems {
 		other := !slices.ContainsFunc(shown, func(v variable) bool { return v.name == name })
@@ -105,7 +105,7 @@ func (d *doctor) checkVariables(ctx context.Context) {
 		}
 	}
 	for _, v := range shown {
-		d.check(ctx, v.name, nil, func(context.Context) finding { return d.lookAt(v) })
+		d.check(ctx, v.name, nil, func(context.Context) finding { return d.judgeVariable(v) })
 	}
 }
 
@@ -137,7 +137,7 @@ func (d *doctor) variables() []variable {
 // cosSettings are the variables without which COS cannot be asked.
 var cosSettings = []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "COS_ENDPOINT", checkCredentials}
 
-func (d *doctor) lookAt(v variable) finding {
+func (d *doctor) judgeVariable(v variable) finding {
 	if problem, wrong := d.settings.problems[v.name]; wrong {
 		return fail(problem, "set it right, and deploy")
 	}
@@ -152,19 +152,19 @@ func (d *doctor) lookAt(v variable) finding {
 	case strings.TrimSpace(d.settings.environment.Process[v.name]) == "":
 		v.value += "  (not set)"
 	}
-	return well(v.value)
+	return pass(v.value)
 }
 
-// endpointIsLocal tells an endpoint that a deployed function cannot use, or must not.
+// endpointIsLocal reports whether a deployed function cannot or must not use the endpoint.
 func (d *doctor) endpointIsLocal() bool {
 	c := d.settings.config
 	u, err := cosname.BucketURL(c.Endpoint, c.RecordBucket, c.RecordRegion)
 	return err == nil && (u.Scheme != "https" || isThisMachine(u.Hostname()))
 }
 
-// lookAtRegion reads where the function runs, as scripts/deploy.sh has it: where the
+// judgeRegion reads where the function runs, as scripts/deploy.sh has it: where the
 // records are, unless FUNCTION_REGION says otherwise.
-func (d *doctor) lookAtRegion(context.Context) finding {
+func (d *doctor) judgeRegion(context.Context) finding {
 	variables := d.settings.environment.Process
 	region := cmp.Or(variables["FUNCTION_REGION"], variables["RECORD_REGION"])
 	if region == "" {
@@ -173,28 +173,28 @@ func (d *doctor) lookAtRegion(context.Context) finding {
 	if err := cosname.CheckRegion(region); err != nil {
 		return fail("is wrong: "+err.Error(), "set it right")
 	}
-	return well(region)
+	return pass(region)
 }
 
-// mostBytes is what the platform takes of variables, names and values together.
+// maxVariablesBytes is what the platform takes of variables, names and values together.
 // https://cloud.tencent.com/document/product/583/11637
-const mostBytes = 4 << 10
+const maxVariablesBytes = 4 << 10
 
-func (d *doctor) lookAtSize(context.Context) finding {
+func (d *doctor) judgeSize(context.Context) finding {
 	size := 0
 	for _, v := range append(d.variables(), variable{name: checkToken}, variable{name: "CALLBACK_AUTH"}) {
 		if value := d.settings.environment.Process[v.name]; value != "" {
 			size += len(v.name) + len(value)
 		}
 	}
-	if size >= mostBytes {
-		return fail(fmt.Sprintf("the function's variables take %d bytes, and the platform fewer than %d", size, mostBytes), "name fewer TAG_BUCKETS, or none")
+	if size >= maxVariablesBytes {
+		return fail(fmt.Sprintf("the function's variables take %d bytes, and the platform fewer than %d", size, maxVariablesBytes), "name fewer TAG_BUCKETS, or none")
 	}
-	return wellf("%d bytes", size)
+	return passf("%d bytes", size)
 }
 
-// lookAtToken never shows a token, and nothing of one.
-func (d *doctor) lookAtToken(context.Context) finding {
+// judgeToken never shows a token, and nothing of one.
+func (d *doctor) judgeToken(context.Context) finding {
 	if d.settings.authErr != nil {
 		detail := strings.TrimPrefix(d.settings.authErr.Error(), checkToken+" ")
 		return fail(detail, "a good one is the output of: openssl rand -hex 16")
@@ -214,13 +214,13 @@ func (d *doctor) lookAtToken(context.Context) finding {
 			return warn(detail+", one with characters that mean something in a URL", "percent-encode it in the callback URL (a + would arrive as a space)")
 		}
 	}
-	return well(detail)
+	return pass(detail)
 }
 
 // tokenCharacters need no encoding in a URL (RFC 3986, unreserved).
 const tokenCharacters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 
-func (d *doctor) lookForCredentials(context.Context) finding {
+func (d *doctor) judgeCredentials(context.Context) finding {
 	for name := range d.settings.problems {
 		if strings.HasPrefix(name, "TENCENTCLOUD_SECRET") {
 			return fail("TENCENTCLOUD_SECRETID and TENCENTCLOUD_SECRETKEY are not both set in this shell",
@@ -228,7 +228,7 @@ func (d *doctor) lookForCredentials(context.Context) finding {
 		}
 	}
 	if d.settings.config.Credentials.SessionToken != "" {
-		return well("a temporary key of this shell, not the function's role")
+		return pass("a temporary key of this shell, not the function's role")
 	}
-	return well("a key of this shell, not the function's role")
+	return pass("a key of this shell, not the function's role")
 }

@@ -30,15 +30,16 @@ var credential = coslocal.Credential{
 
 // clinic is a doctor with a patient: a local COS and an environment.
 type clinic struct {
-	t      *testing.T
-	cos    *coslocaltest.Server
-	env    map[string]string
-	now    func() time.Time
-	ctx    context.Context
-	cancel context.CancelFunc
-	status int
-	out    string
-	err    string
+	transport http.RoundTripper // nil: the network
+	t         *testing.T
+	cos       *coslocaltest.Server
+	env       map[string]string
+	now       func() time.Time
+	ctx       context.Context
+	cancel    context.CancelFunc
+	status    int
+	out       string
+	err       string
 }
 
 func newClinic(t *testing.T, o coslocal.Options) *clinic {
@@ -54,13 +55,18 @@ func newClinic(t *testing.T, o coslocal.Options) *clinic {
 			t.Fatal(err)
 		}
 	}
-	c.env = map[string]string{
+	c.env = environmentFor(c.cos.Endpoint)
+	return c
+}
+
+// environmentFor returns settings that are all well, for a COS at an endpoint.
+func environmentFor(endpoint string) map[string]string {
+	return map[string]string{
 		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "CALLBACK_TOKEN": firstToken + ", " + secondToken,
-		"TAG_MD5": "true", "COS_ENDPOINT": c.cos.Endpoint,
+		"TAG_MD5": "true", "COS_ENDPOINT": endpoint,
 		"TENCENTCLOUD_SECRETID": credential.SecretID, "TENCENTCLOUD_SECRETKEY": credential.SecretKey,
 		"TENCENTCLOUD_SESSIONTOKEN": credential.SessionToken,
 	}
-	return c
 }
 
 // run runs the doctor, and fails the test where a secret is in what it says.
@@ -70,11 +76,15 @@ func (c *clinic) run(args ...string) *clinic {
 	for name, value := range c.env {
 		environ = append(environ, name+"="+value)
 	}
-	transport := cosclient.NewTransport()
-	c.t.Cleanup(transport.CloseIdleConnections)
+	transport := c.transport
+	if transport == nil {
+		network := cosclient.NewTransport()
+		c.t.Cleanup(network.CloseIdleConnections)
+		transport = network
+	}
 	var out, err bytes.Buffer
 	c.status = run(c.ctx, args, world{
-		environ: environ, transport: transport, now: c.now, pause: func(context.Context, time.Duration) {}, out: &out, err: &err,
+		environ: environ, transport: transport, now: c.now, out: &out, err: &err,
 	})
 	c.out, c.err = out.String(), err.String()
 	for _, secret := range []string{firstToken, secondToken, "first%2Btoken", credential.SecretID, credential.SecretKey, credential.SessionToken, "doctor-secret"} {
@@ -85,7 +95,7 @@ func (c *clinic) run(args ...string) *clinic {
 	return c
 }
 
-// report runs the doctor with -json and gives the document.
+// report runs the doctor with -json and returns the document.
 func (c *clinic) report(args ...string) report {
 	c.t.Helper()
 	c.run(append(args, "-json")...)
@@ -99,14 +109,14 @@ func (c *clinic) report(args ...string) report {
 		c.t.Errorf("ok is %v, and the exit status %d", r.OK, c.status)
 	}
 	for _, check := range r.Checks {
-		if check.Detail == "" || (check.Verdict == failed || check.Verdict == warning) && check.Remedy == "" {
+		if check.Detail == "" || (check.Verdict == verdictFailed || check.Verdict == verdictWarning) && check.Remedy == "" {
 			c.t.Errorf("%s does not say enough: %+v", check.Name, check)
 		}
 	}
 	return r
 }
 
-// find gives a check of the report.
+// find returns a check of the report.
 func (c *clinic) find(r report, name string) check {
 	c.t.Helper()
 	i := slices.IndexFunc(r.Checks, func(check check) bool { return check.Name == name })
@@ -120,7 +130,7 @@ func (c *clinic) find(r report, name string) check {
 func (c *clinic) wants(r report, want map[string]verdict) {
 	c.t.Helper()
 	for _, check := range r.Checks {
-		if expected := want[check.Name]; check.Verdict != expected && (check.Verdict != ok || expected != "") {
+		if expected := want[check.Name]; check.Verdict != expected && (check.Verdict != verdictOK || expected != "") {
 			c.t.Errorf("%s is %s, want %s: %s", check.Name, check.Verdict, expected, check.Detail)
 		}
 		delete(want, check.Name)
@@ -153,3 +163,8 @@ func serve(t *testing.T, handler http.HandlerFunc) string {
 func denyAll(action string) func(coslocal.Request) bool {
 	return func(r coslocal.Request) bool { return r.Action() == action }
 }
+
+// transportFunc is an http.RoundTripper in the place of the network.
+type transportFunc func(*http.Request) (*http.Response, error)
+
+func (f transportFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
