@@ -21,7 +21,6 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 	"github.com/ci-callback/ci-callback/pkg/store"
-	"github.com/ci-callback/ci-callback/pkg/trigger"
 )
 
 // The account of the sample callbacks, and the job of digitalwatermark.xml.
@@ -169,8 +168,8 @@ func read(t testing.TB, returned []byte, err error) told {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var response *trigger.Response
-	if response, err = scflocal.ParseResponse(returned); err != nil {
+	response, err := scflocal.ParseResponse(returned)
+	if err != nil {
 		t.Fatal(err)
 	}
 	a := told{status: response.StatusCode, headers: response.Headers, body: response.Body}

@@ -179,6 +179,7 @@ func (f *Frontend) reply(w http.ResponseWriter, x *Exchange, a *Answer) {
 
 // sign sets the headers that the service puts on each of its answers.
 func (f *Frontend) sign(x *Exchange, a *Answer) {
+	a.Header.Set("Date", x.Now.UTC().Format(http.TimeFormat))
 	a.Header.Set("Server", "tencent-"+f.options.Service)
 	a.Header.Set("X-"+f.options.Service+"-Request-Id", x.ID)
 }

@@ -4,5 +4,5 @@ package scflocal
 
 import "syscall"
 
-// ownGroup does nothing where there are no process groups of this kind.
-func ownGroup() *syscall.SysProcAttr { return nil }
+// ownProcessGroup does nothing on systems without process groups.
+func ownProcessGroup() *syscall.SysProcAttr { return nil }

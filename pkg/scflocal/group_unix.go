@@ -4,6 +4,7 @@ package scflocal
 
 import "syscall"
 
-// ownGroup keeps the signals of the terminal from an instance: Ctrl-C is for whoever
-// started it, and who ends it.
-func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
+// ownProcessGroup puts an instance in a process group of its own, which keeps the signals
+// of the terminal from it. Ctrl-C reaches the program that started the instance alone, and
+// that one decides when it ends.
+func ownProcessGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// TestOwnGroup: the Ctrl-C that a terminal sends to this process's group does not reach the function.
-func TestOwnGroup(t *testing.T) {
+// TestOwnProcessGroup makes sure that the Ctrl-C of a terminal, which goes to the process
+// group of this program, does not reach the function.
+func TestOwnProcessGroup(t *testing.T) {
 	t.Parallel()
 	f, _ := start(t)
 	group, err := syscall.Getpgid(f.Pid())

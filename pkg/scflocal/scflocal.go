@@ -1,9 +1,10 @@
-// Package scflocal runs a Go1 function on this machine the way SCF runs it: the built
-// binary, told its port by _LAMBDA_SERVER_PORT, invoked over scf-go-lib's RPC with an
-// environment and a deadline for each invocation, behind an HTTP gateway that makes
-// trigger events of requests.
+// Package scflocal runs a Go1 function on this machine as SCF runs it. The function is its
+// own process, the built binary, which learns its port from _LAMBDA_SERVER_PORT and is
+// invoked over scf-go-lib's RPC, with an environment and a deadline for each invocation.
+// [Gateway] stands before it and makes trigger events of HTTP requests, as a function URL
+// does; [TimerEvent] makes those of a timer.
 //
-// It is for development and tests. It takes no memory limit and isolates nothing.
+// It is for development and tests: it limits no memory and isolates nothing.
 package scflocal
 
 import (
@@ -20,7 +21,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/tencentyun/scf-go-lib/cloudfunction/messages"
@@ -45,22 +45,23 @@ type Function struct {
 	exitErr error
 }
 
-// starting is how long an instance may take to listen. SCF's default is 60 seconds.
-const starting = 20 * time.Second
+// startTimeout is how long an instance may take to listen. SCF's default is 60 seconds.
+const startTimeout = 20 * time.Second
 
-// Start starts the binary, with env (NAME=value) as all of its environment beside what
-// SCF sets, and waits until it answers, or ctx ends. Its output goes to output. The
-// instance runs until Stop, which the caller must call, whatever becomes of ctx and
-// whatever signals this process gets: an invocation under way can still be waited for.
+// Start starts the binary and waits until it answers, or ctx ends. The environment of the
+// process is env (NAME=value) and what SCF sets, and nothing else. What the process prints
+// goes to output.
+//
+// The instance runs until Stop, which the caller must call. Neither the end of ctx nor a
+// signal to this process ends it, so that an invocation can still be waited for.
 func Start(ctx context.Context, binary string, env []string, output io.Writer) (*Function, error) {
-	ports.Lock()
-	defer ports.Unlock()
-	port, err := freePort()
+	port, release, err := reservePort()
 	if err != nil {
 		return nil, err
 	}
+	defer release()
 	cmd := exec.Command(binary)
-	cmd.SysProcAttr = ownGroup()
+	cmd.SysProcAttr = ownProcessGroup()
 	cmd.Env = append([]string{
 		"_LAMBDA_SERVER_PORT=" + strconv.Itoa(port),
 		"TENCENTCLOUD_RUNENV=SCF", "TENCENTCLOUD_TZ=UTC", "PATH=/usr/local/bin:/usr/bin:/bin", "LANG=en_US.UTF8",
@@ -81,26 +82,29 @@ func Start(ctx context.Context, binary string, env []string, output io.Writer) (
 	return f, nil
 }
 
-// ports is held from the choice of a port until the instance listens on it: a second
-// instance with the same one could not, and its caller would talk to the first.
-var ports sync.Mutex
-
-// freePort finds a port that nobody listens on right now. It is none of those that the
-// system gives to connections, which could take it in the meantime.
-func freePort() (int, error) {
-	const first, last = 20_000, 32_000
+// reservePort returns a TCP port that nobody listens on. It must be released once the
+// instance listens there. Until then a second Start, in this process or another, cannot
+// choose it: that instance could not listen, and its caller would talk to the first.
+func reservePort() (port int, release func(), err error) {
+	const first, last = 20_000, 32_000 // the system gives none of these to connections
 	for range 100 {
 		port := first + mathrand.IntN(last-first)
-		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
-			return port, l.Close()
+		// The UDP port of the same number is the reservation: no function uses it.
+		reservation, err := net.ListenPacket("udp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			continue
 		}
+		if l, err := net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
+			return port, func() { reservation.Close() }, l.Close()
+		}
+		reservation.Close()
 	}
-	return 0, fmt.Errorf("find a free port: none of a hundred between %d and %d is", first, last)
+	return 0, nil, fmt.Errorf("find a free port: of a hundred tried between %d and %d, none is free", first, last)
 }
 
 // connect waits until the instance listens.
 func (f *Function) connect(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, starting)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for wait := 100 * time.Microsecond; ; wait = min(2*wait, time.Millisecond) {
 		conn, err := new(net.Dialer).DialContext(ctx, "tcp", f.address)
@@ -118,8 +122,8 @@ func (f *Function) connect(ctx context.Context) error {
 	}
 }
 
-// Invoke sends one trigger event and gives what the function returns. An error of the
-// function is a [*FunctionError].
+// Invoke sends one trigger event and returns what the function returns. An error of the
+// function itself is a [*FunctionError].
 func (f *Function) Invoke(ctx context.Context, s Settings, payload []byte) ([]byte, error) {
 	request, err := s.request(payload)
 	if err != nil {
@@ -143,12 +147,14 @@ func (f *Function) Invoke(ctx context.Context, s Settings, payload []byte) ([]by
 	return response.Payload, nil
 }
 
-// FunctionError is an error that the function returned, where SCF would answer with
-// one of its own.
+// FunctionError is an error that the function returned. To a request, SCF would answer
+// with an error of its own then.
 type FunctionError struct{ Type, Message string }
 
+// Error implements the error interface.
 func (e *FunctionError) Error() string { return fmt.Sprintf("the function failed: %s", e.Message) }
 
+// request returns the RPC request for an invocation that begins now.
 func (s Settings) request(payload []byte) (*messages.InvokeRequest, error) {
 	environment, err := json.Marshal(s.Environment)
 	if err != nil {
@@ -176,24 +182,24 @@ func (s Settings) request(payload []byte) (*messages.InvokeRequest, error) {
 	}, nil
 }
 
-// requestID makes an id in SCF's form.
+// requestID returns an id of SCF's form.
 func requestID() string {
 	var b [16]byte
-	rand.Read(b[:]) // never fails
+	rand.Read(b[:]) // it never fails
 	h := hex.EncodeToString(b[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// Address is where the instance listens for SCF's RPC, on loopback.
+// Address returns where the instance listens for SCF's RPC, on loopback.
 func (f *Function) Address() string { return f.address }
 
-// Pid is the process id of the instance.
+// Pid returns the process id of the instance.
 func (f *Function) Pid() int { return f.cmd.Process.Pid }
 
-// Exited is closed once the instance has ended.
+// Exited returns a channel that is closed once the instance has ended.
 func (f *Function) Exited() <-chan struct{} { return f.exited }
 
-// Stop ends the instance as SCF does, without a word.
+// Stop kills the instance, as SCF does. To stop one that has ended is no error.
 func (f *Function) Stop() error {
 	if f.client != nil {
 		f.client.Close()

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// output takes what a function prints.
+// output keeps what a function prints.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -62,6 +62,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
+// start starts the function of testdata/echo and stops it when the test ends.
 func start(t *testing.T, env ...string) (*scflocal.Function, *output) {
 	t.Helper()
 	binary, err := built()
@@ -81,8 +82,8 @@ func start(t *testing.T, env ...string) (*scflocal.Function, *output) {
 	return f, printed
 }
 
-// saw is what the function of testdata/echo tells of an invocation.
-type saw struct {
+// echoed is what the function of testdata/echo returns of an invocation.
+type echoed struct {
 	Payload     string
 	Context     map[string]string // what came with the invocation, beside variables
 	Invocation  map[string]string // variables that came with it
@@ -90,13 +91,14 @@ type saw struct {
 	Limit, Left time.Duration
 }
 
-func invoke(t *testing.T, f *scflocal.Function, s scflocal.Settings, payload string) saw {
+// invoke sends an event and returns what the function saw of it.
+func invoke(t *testing.T, f *scflocal.Function, s scflocal.Settings, payload string) echoed {
 	t.Helper()
 	returned, err := f.Invoke(t.Context(), s, []byte(payload))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var told saw
+	var told echoed
 	if err := json.Unmarshal(returned, &told); err != nil {
 		t.Fatal(err)
 	}
@@ -253,12 +255,51 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+// asAny decodes JSON, for comparing.
 func asAny(t *testing.T, s string) (v any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(s), &v); err != nil {
 		t.Fatalf("%v: %s", err, s)
 	}
 	return v
+}
+
+func TestTimerEvent(t *testing.T) {
+	t.Parallel()
+	payload, err := scflocal.TimerEvent("EveryDay", time.Date(2019, 2, 21, 19, 49, 0, 0, time.FixedZone("", 8*60*60)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"Type":"Timer","TriggerName":"EveryDay","Time":"2019-02-21T11:49:00Z","Message":""}`
+	if diff := cmp.Diff(asAny(t, want), asAny(t, string(payload))); diff != "" {
+		t.Errorf("event (-want +got):\n%s", diff)
+	}
+}
+
+// TestManyAtOnce starts instances side by side: each has a port of its own.
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	binary, err := built()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var starting sync.WaitGroup
+	for i := range 8 {
+		starting.Go(func() {
+			name := fmt.Sprint("INSTANCE=", i)
+			f, err := scflocal.Start(t.Context(), binary, []string{name}, io.Discard)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer f.Stop()
+			returned, err := f.Invoke(t.Context(), scflocal.Settings{}, []byte(`{}`))
+			if err != nil || !strings.Contains(string(returned), `"`+name+`"`) {
+				t.Errorf("instance %d: %s, %v", i, returned, err)
+			}
+		})
+	}
+	starting.Wait()
 }
 
 func TestGateway(t *testing.T) {
@@ -279,10 +320,10 @@ func TestGateway(t *testing.T) {
 	}{
 		{"answer", `{"isBase64Encoded":false,"statusCode":503,"headers":{"Retry-After":"30","Content-Type":"application/json"},"body":"{}"}`, nil, 503, "{}"},
 		{"base64", `{"isBase64Encoded":true,"statusCode":200,"body":"/wA="}`, nil, 200, "\xff\x00"},
-		{"no_base64", `{"isBase64Encoded":true,"statusCode":200,"body":"?"}`, nil, 403, "no integrated response"},
-		{"no_integrated_response", `{"a":1}`, nil, 403, "no integrated response"},
-		{"no_json", `hello`, nil, 403, "no integrated response"},
-		{"odd_status", `{"statusCode":20}`, nil, 403, "no integrated response"},
+		{"no_base64", `{"isBase64Encoded":true,"statusCode":200,"body":"?"}`, nil, 403, "is no integrated response"},
+		{"no_integrated_response", `{"a":1}`, nil, 403, "is no integrated response"},
+		{"no_json", `hello`, nil, 403, "is no integrated response"},
+		{"odd_status", `{"statusCode":20}`, nil, 403, "is no integrated response"},
 		{"failed", ``, errors.New("the function failed"), 502, "the function failed"},
 	} {
 		answer, fail = test.answer, test.fail

@@ -1,4 +1,4 @@
-// Command echo is a function that tells what it was invoked with.
+// Command echo is a function that returns what it was invoked with.
 package main
 
 import (
@@ -14,6 +14,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 )
 
+// echo returns what it sees of an invocation, or does what the payload says.
 func echo(ctx context.Context, payload json.RawMessage) (any, error) {
 	fmt.Println(string(payload))
 	switch string(payload) {
