@@ -17,7 +17,6 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
-	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
 
 // settings are the function's variables: both deploy files must hand over all of them and nothing else.
@@ -508,11 +507,11 @@ func TestReadmeEnvironment(t *testing.T) {
 	}
 	want := map[string]string{ // where there is no value to name
 		"RECORD_BUCKET": "required", "RECORD_REGION": "the function's region", "TAG_BUCKETS": "all buckets of the function's own AppID",
-		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "", "COS_ENDPOINT": "`" + cosname.COSEndpoint + "`",
+		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "",
 	}
-	for field := range reflect.TypeFor[config.Config]().Fields() {
-		if value, ok := field.Tag.Lookup("envDefault"); ok {
-			want[field.Tag.Get("env")] = "`" + value + "`"
+	for _, v := range config.Variables() {
+		if v.Default != "" && !v.Reconcile {
+			want[v.Name] = "`" + v.Default + "`"
 		}
 	}
 	if diff := cmp.Diff(want, stated); diff != "" {

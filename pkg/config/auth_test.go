@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/ci-callback/ci-callback/pkg/config"
 )
 
@@ -48,7 +46,9 @@ func TestAuth(t *testing.T) {
 		{name: "auth_blank", token: oldToken, auth: " ", admits: []string{oldToken}, refuses: []string{""}},
 		{name: "auth_blank_and_no_token", auth: " ", err: "CALLBACK_TOKEN"},
 		{name: "auth_other", token: oldToken, auth: "token", err: "CALLBACK_AUTH"},
-		{name: "auth_case", auth: "NONE", err: "CALLBACK_AUTH"},
+		{name: "auth_case", token: oldToken, auth: "NONE", err: "CALLBACK_AUTH"},
+		// Their hashes begin, and end, with the same three bytes as that of oldToken.
+		{name: "hashes_alike", token: oldToken, admits: []string{oldToken}, refuses: []string{"guess-0026239965", "guess-0011323565"}},
 		{name: "auth_false", token: oldToken, auth: "false", err: "CALLBACK_AUTH"},
 	}
 	for _, test := range tests {
@@ -129,39 +129,44 @@ func TestAuthOfTheInvocation(t *testing.T) {
 	}
 }
 
-// Admits compares every token given with every one set, by subtle.ConstantTimeCompare:
-// nothing in it ends a loop early, and nothing else compares. Timing cannot be tested,
-// the shape can.
+func TestAuthAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	_, err := config.LoadAuth(config.Environment{Process: map[string]string{"CALLBACK_TOKEN": "short", "CALLBACK_AUTH": "basic"}})
+	wantVariables(t, err, "CALLBACK_TOKEN", "CALLBACK_AUTH")
+	_, err = config.LoadAuth(config.Environment{Process: map[string]string{"CALLBACK_TOKEN": "short,shorter,"}})
+	wantVariables(t, err, "CALLBACK_TOKEN")
+}
+
+// Nothing in Admits decides before all is compared, and subtle.ConstantTimeCompare alone
+// compares. Timing cannot be tested, the shape can.
 func TestAdmitsTakesConstantTime(t *testing.T) {
 	t.Parallel()
 	file, err := parser.ParseFile(token.NewFileSet(), "auth.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string]int{}
-	ast.Inspect(file, func(n ast.Node) bool {
-		if f, ok := n.(*ast.FuncDecl); !ok || f.Name.Name != "Admits" {
-			return true
+	for _, declaration := range file.Decls {
+		f, ok := declaration.(*ast.FuncDecl)
+		if !ok || f.Name.Name != "Admits" {
+			continue
 		}
-		ast.Inspect(n, func(n ast.Node) bool {
+		compares := false
+		for n := range ast.Preorder(f.Body) {
 			switch n := n.(type) {
-			case *ast.RangeStmt:
-				found["range"]++
-			case *ast.SelectorExpr:
-				if n.Sel.Name == "ConstantTimeCompare" || n.Sel.Name == "Sum256" {
-					found[n.Sel.Name]++
-				}
-			case *ast.ReturnStmt:
-				found["return"]++
 			case *ast.IfStmt, *ast.BranchStmt, *ast.SwitchStmt:
-				found["branch"]++
+				t.Errorf("Admits has a %T", n)
+			case *ast.ReturnStmt:
+				if n != f.Body.List[len(f.Body.List)-1] {
+					t.Error("Admits returns early")
+				}
+			case *ast.SelectorExpr:
+				compares = compares || n.Sel.Name == "ConstantTimeCompare"
 			}
-			return true
-		})
-		return false
-	})
-	want := map[string]int{"range": 2, "ConstantTimeCompare": 1, "Sum256": 1, "return": 1}
-	if diff := cmp.Diff(want, found); diff != "" {
-		t.Errorf("in Admits (-want +got):\n%s", diff)
+		}
+		if !compares {
+			t.Error("Admits does not use subtle.ConstantTimeCompare")
+		}
+		return
 	}
+	t.Error("there is no Admits")
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -52,6 +51,9 @@ func TestLoadDefaults(t *testing.T) {
 	}
 }
 
+// longestPrefix leaves room for the longest key: a version of a review whose id is base64.
+var longestPrefix = strings.Repeat("p", 850-len("history/reviews/")-3*96-len("/")-64-len(".json"))
+
 // Every setting: set, set to nothing or to white space, and set wrong.
 func TestLoadEachVariable(t *testing.T) {
 	t.Parallel()
@@ -68,13 +70,15 @@ func TestLoadEachVariable(t *testing.T) {
 			[]string{"ap.beijing", "AP", "ap-beijing/", "x@y"}, false},
 		{"RECORD_PREFIX", "a/b-", func(c *config.Config) { c.RecordPrefix = "a/b-" },
 			[]string{"/", "/ci/", "ci//", "../", "./", "a\tb/", "\xff/", strings.Repeat("p", 800)}, false},
+		{"RECORD_PREFIX", longestPrefix, func(c *config.Config) { c.RecordPrefix = longestPrefix }, []string{longestPrefix + "p"}, false},
 		{"TAG_MD5", "true", func(c *config.Config) { c.TagMD5 = true }, []string{"yes", "on", "2", "truthy"}, false},
 		{"MD5_TAG_KEY", "校验-md5", func(c *config.Config) { c.MD5TagKey = "校验-md5" }, []string{"a,b", "a&b", strings.Repeat("k", 128)}, false},
 		{"TAG_BUCKETS", "a-1, b-2 ,c-3", func(c *config.Config) { c.TagBuckets = []string{"a-1", "b-2", "c-3"} },
 			[]string{"a", "a-1,", ",", "a-1;b-2", "a-1,*"}, false},
 		{"COS_ENDPOINT", "http://{bucket}.cos.{region}.localhost:9000", func(c *config.Config) { c.Endpoint = "http://{bucket}.cos.{region}.localhost:9000" },
 			[]string{"localhost:9000", "http://localhost:9000/{bucket}", "https://{bucket}.cos.{region}.myqcloud.com/x", "ftp://{bucket}.x"}, false},
-		{"MAX_BODY_BYTES", "1048576", func(c *config.Config) { c.MaxBodyBytes = 1048576 }, []string{"0", "-1", "6MB", "1e6", "1.5", "99999999999999999999"}, false},
+		{"MAX_BODY_BYTES", "1048576", func(c *config.Config) { c.MaxBodyBytes = 1048576 }, []string{"0", "-1", "6MB", "1e6", "1.5", "6291457", "99999999999999999999"}, false},
+		{"MAX_BODY_BYTES", "1", func(c *config.Config) { c.MaxBodyBytes = 1 }, nil, false},
 		{"LOG_LEVEL", "debug", func(c *config.Config) { c.LogLevel = slog.LevelDebug }, []string{"verbose", "trace", "7"}, false},
 	}
 	var tested []string
@@ -125,34 +129,95 @@ func TestLoadEachVariable(t *testing.T) {
 		})
 	}
 
-	// None is forgotten: every tag of Config is in the table, or the platform's own.
+	// None is forgotten.
 	var all []string
-	for field := range reflect.TypeFor[config.Config]().Fields() {
-		if name := field.Tag.Get("env"); name != "" && !strings.HasPrefix(name, "TENCENTCLOUD_") {
-			all = append(all, name)
+	for _, v := range config.Variables() {
+		if !v.Reconcile && !strings.HasPrefix(v.Name, "CALLBACK_") { // these are LoadAuth's
+			all = append(all, v.Name)
 		}
 	}
 	slices.Sort(all)
 	slices.Sort(tested)
-	if diff := cmp.Diff(all, tested); diff != "" {
+	if diff := cmp.Diff(all, slices.Compact(tested)); diff != "" {
 		t.Errorf("variables tested (-want +got):\n%s", diff)
 	}
 }
 
-// wantVariable checks that an error names the variable, and shows nothing that is secret.
+// Whatever is wrong is said at once, and the settings that come with it are usable where
+// there is a default.
+func TestLoadAllThatIsWrong(t *testing.T) {
+	t.Parallel()
+	e := config.Environment{Process: map[string]string{
+		"RECORD_BUCKET": "records", "RECORD_REGION": "a.b", "RECORD_PREFIX": "/", "TAG_MD5": "perhaps", "MD5_TAG_KEY": "?", "TAG_BUCKETS": "a-1,b",
+		"COS_ENDPOINT": "cos", "MAX_BODY_BYTES": "much", "LOG_LEVEL": "loud",
+	}}
+	got, err := config.Load(e)
+	wantVariables(t, err, "RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "TAG_MD5", "MD5_TAG_KEY", "TAG_BUCKETS",
+		"COS_ENDPOINT", "MAX_BODY_BYTES", "LOG_LEVEL", "TENCENTCLOUD_SECRETID and TENCENTCLOUD_SECRETKEY")
+	want := defaults()
+	want.RecordBucket, want.RecordRegion, want.Region, want.AppID, want.Credentials = "", "", "", "", config.Credentials{}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("settings (-want +got):\n%s", diff)
+	}
+
+	_, err = config.Load(config.Environment{})
+	wantVariables(t, err, "RECORD_BUCKET", "RECORD_REGION", "TENCENTCLOUD_SECRETID and TENCENTCLOUD_SECRETKEY")
+}
+
+// An endpoint is not blamed for a bucket or a region that is wrong.
+func TestLoadEndpointOfWrongBucket(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{
+		"http://{bucket}.cos.{region}.localhost:9000", "https://records-1250000000.cos.ap-guangzhou.myqcloud.com", "https://{bucket}.cos.accelerate.myqcloud.com",
+	} {
+		e := deployed()
+		e.Invocation["COS_ENDPOINT"] = endpoint
+		e.Invocation["RECORD_BUCKET"] = ""
+		_, err := config.Load(e)
+		wantVariable(t, err, "RECORD_BUCKET")
+		e = deployed()
+		e.Invocation["COS_ENDPOINT"] = endpoint
+		e.Invocation["RECORD_REGION"] = "a.b"
+		_, err = config.Load(e)
+		wantVariable(t, err, "RECORD_REGION")
+	}
+	e := deployed()
+	e.Region = "not a region"
+	_, err := config.Load(e)
+	wantVariable(t, err, "RECORD_REGION")
+}
+
+// wantVariable checks that an error is about one variable, and shows nothing that is secret.
 func wantVariable(t *testing.T, err error, variable string) {
 	t.Helper()
-	e, ok := errors.AsType[*config.Error](err)
-	if !ok || e.Variable != variable || !strings.Contains(err.Error(), variable) {
-		t.Errorf("err = %v; want one that names %s", err, variable)
+	wantVariables(t, err, variable)
+}
+
+// wantVariables checks that an error is about these variables, in this order, and shows
+// nothing that is secret.
+func wantVariables(t *testing.T, err error, want ...string) {
+	t.Helper()
+	all, _ := errors.AsType[config.Errors](err)
+	var got []string
+	for _, e := range all {
+		got = append(got, e.Variable)
+		if !strings.Contains(err.Error(), e.Variable+" "+e.Problem) || e.Problem == "" {
+			t.Errorf("err = %v; does not say %v", err, e)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("err = %v; variables (-want +got):\n%s", err, diff)
 		return
+	}
+	if first, ok := errors.AsType[*config.Error](err); !ok || first != all[0] {
+		t.Errorf("the first of the errors is %v; want %v", first, all[0])
 	}
 	for _, secret := range []string{"AKIDsecret", "the-secret-key", "the-session-token"} {
 		if strings.Contains(fmt.Sprintf("%v %+v %#v", err, err, err), secret) {
 			t.Errorf("err = %v; shows %s", err, secret)
 		}
 	}
-	if strings.ContainsAny(err.Error(), "\n\t\x00") || len(err.Error()) > 1000 {
+	if strings.ContainsAny(err.Error(), "\n\t\x00") || len(err.Error()) > 1000+300*len(want) {
 		t.Errorf("err = %q; want one line", err)
 	}
 }
