@@ -366,7 +366,9 @@ func TestAnyBytes(t *testing.T) {
 	t.Parallel()
 	schema, bodies := recordSchema(t), allCallbacks(t)
 	rapid.Check(t, func(r *rapid.T) {
-		check(r, schema, []byte(rapid.OneOf(drawMutation(bodies), drawBytes()).Draw(r, "body")))
+		body := []byte(rapid.OneOf(drawMutation(bodies), drawBytes()).Draw(r, "body"))
+		check(r, schema, body)
+		checkXMLSyntax(r, body)
 	})
 }
 
