@@ -106,8 +106,8 @@ func (s *schedule) arrange() {
 	}
 	for _, v := range all {
 		versions := []jobVersion{v}
-		if other := pick(s.rng, all); other.id != v.id && s.rng.IntN(4) == 0 {
-			versions = append(versions, other) // two jobs in one callback
+		if s.rng.IntN(4) == 0 {
+			versions = append(versions, pick(s.rng, all)) // two jobs in one callback, or two versions of one
 		}
 		s.callbacks = append(s.callbacks, s.newCallback(v.id+" "+v.note, versions...))
 	}

@@ -54,7 +54,8 @@ type world struct {
 	late      []*flight // given up by the client, or doubled on the way, and still to be carried out
 	serial    int       // of credentials
 	accepted  []coslocal.Credential
-	raced     map[string]int // by bucket and key, writes that only a compare-and-swap could have prevented
+	promised  map[string]*model.Record // versions that were answered 200, by their bytes
+	raced     map[string]int           // by bucket and key, writes that only a compare-and-swap could have prevented
 	wrong     []string
 }
 
@@ -76,11 +77,13 @@ type flight struct {
 	reply    chan reply
 }
 
-// target gives the bucket and the key that a request is about.
+// target returns the bucket and the key that a request is about.
 func (f *flight) target() (bucket, key string) {
 	bucket, _, _ = strings.Cut(f.request.URL.Host, ".")
 	return bucket, strings.TrimPrefix(f.request.URL.Path, "/")
 }
+
+func (f *flight) isCreateOnly() bool { return f.request.Header.Get("x-cos-forbid-overwrite") != "" }
 
 type reply struct {
 	response *http.Response
@@ -95,10 +98,8 @@ type delivery struct {
 	deadline time.Time
 	done     bool
 	answer   *answeredWith
-	garbled  int // answers to it with tag sets that were none
-	// overwrote is that a record that was there was written.
-	overwrote bool
-	read      map[string]reading // what this delivery last learnt, and with which request, by bucket and key
+	garbled  int              // answers to it with tag sets that were none
+	read     map[string]sight // what COS last read out to it, by bucket and key
 }
 
 type answeredWith struct {
@@ -111,23 +112,24 @@ type answerBody struct {
 	Results []result
 }
 
-// reading is what a delivery read just before it writes.
-type reading struct {
-	fresh  bool // the delivery's last request about it was a read that COS answered
-	stored string
-	tags   map[string]string
+// sight is an object as it is at one moment.
+type sight struct {
+	found bool
+	body  string
+	tags  map[string]string
 }
 
 // callback is a body that CI delivers, with what it must come to.
 type callback struct {
 	name    string
 	body    string
-	records []*model.Record
+	records []*model.Record   // what is to be the record of each id, if nothing newer comes
+	older   []*model.Record   // other versions in the same body
 	md5s    map[string]string // of the outputs that may be tagged, by key
 }
 
 func newWorld(t *testing.T, instances int) *world {
-	w := &world{t: t, raced: map[string]int{}}
+	w := &world{t: t, promised: map[string]*model.Record{}, raced: map[string]int{}}
 	var err error
 	if w.cos, err = coslocal.New(coslocal.Options{KeepRequests: -1}); err != nil {
 		t.Fatal(err)
@@ -177,7 +179,7 @@ func (i *instance) RoundTrip(r *http.Request) (*http.Response, error) {
 // deliver starts a delivery to an idle instance.
 func (i *instance) deliver(c *callback, limit time.Duration) *delivery {
 	i.serial++
-	d := &delivery{callback: c, read: map[string]reading{}, deadline: time.Now().Add(limit), secretID: fmt.Sprintf("secret-id-%d", i.serial)}
+	d := &delivery{callback: c, read: map[string]sight{}, deadline: time.Now().Add(limit), secretID: fmt.Sprintf("secret-id-%d", i.serial)}
 	credential := coslocal.Credential{SecretID: d.secretID, SecretKey: "secret-key-" + d.secretID, SessionToken: "token-" + d.secretID}
 	i.accepted = append(i.accepted, credential) // the old ones stay good, as temporary keys do; each delivery must use its own
 	i.cos.SetCredentials(i.accepted...)
@@ -243,19 +245,20 @@ func (i *instance) finish(d *delivery, returned []byte, err error) {
 	}
 }
 
-// checkTrue checks what a 200 says: that each record is stored, or a newer one, and
-// that the output is tagged.
+// checkTrue checks what a 200 says: that each record is stored, or a newer one, that every
+// version is kept, and that the output is tagged.
 func (w *world) checkTrue(d *delivery) {
 	for _, r := range d.records {
-		ours, _ := r.Encode()
-		stored, found := w.cos.Object(simRecords, r.Key("ci/"))
-		if !found || model.Compare(stored.Body, ours) < 0 && w.raced[simRecords+"/"+r.Key("ci/")] == 0 {
+		key := r.Key("ci/")
+		stored, found := w.cos.Object(simRecords, key)
+		if !found || model.Compare(stored.Body, encode(r)) < 0 && w.raced[simRecords+"/"+key] == 0 {
 			w.complain("%s: 200, and what is stored of %s is older", d.name, r.ID)
 		}
-		if read := d.read[simRecords+"/"+r.Key("ci/")]; d.overwrote && (!read.fresh || model.Compare([]byte(read.stored), ours) < 0) {
-			w.complain("%s: 200, and %s was written without reading it back", d.name, r.ID)
-		}
 	}
+	for _, r := range slices.Concat(d.records, d.older) {
+		w.promised[string(encode(r))] = r
+	}
+	w.checkPromises(d.name)
 	for _, r := range d.answer.body.Results {
 		for _, tag := range r.Tags {
 			if tag.Outcome == store.Failed && d.garbled < mostGarbled {
@@ -266,6 +269,28 @@ func (w *world) checkTrue(d *delivery) {
 			}
 		}
 	}
+}
+
+// checkPromises checks that every version that was answered 200 is the record, or in the
+// history.
+func (w *world) checkPromises(when string) {
+	for encoded, r := range w.promised {
+		record, _ := w.cos.Object(simRecords, r.Key("ci/"))
+		older, _ := w.cos.Object(simRecords, model.HistoryKey("ci/", r.Kind, r.ID, []byte(encoded)))
+		if string(record.Body) != encoded && string(older.Body) != encoded {
+			w.complain("%s: a version of %s that was answered 200 is gone: %s", when, r.ID, encoded)
+			delete(w.promised, encoded) // once is enough
+		}
+	}
+}
+
+// encode returns the bytes of a record.
+func encode(r *model.Record) []byte {
+	encoded, err := r.Encode()
+	if err != nil {
+		panic(err)
+	}
+	return encoded
 }
 
 // tell follows a schedule that is run alone.
@@ -307,26 +332,23 @@ func (w *world) take(f *flight) {
 	w.flights = slices.DeleteFunc(w.flights, func(g *flight) bool { return f == g })
 }
 
-// work lets COS carry a request out, and judges what it does.
+// work lets COS carry a request out, judges what that changed, and remembers what the
+// delivery gets to know.
 func (w *world) work(f *flight) *http.Response {
 	bucket, key := f.target()
 	w.checkAllowed(f, bucket, key)
-	before, found := w.cos.Object(bucket, key)
-	tagsBefore := w.tags(bucket, key)
-
+	before := w.look(bucket, key)
 	response := w.carryOut(f)
-
-	switch tagging := f.request.URL.Query().Has("tagging"); {
-	case f.request.Method == http.MethodPut && tagging:
-		w.judgeTags(f, bucket, key, tagsBefore)
-	case f.request.Method == http.MethodPut && bucket == simRecords:
-		after, _ := w.cos.Object(bucket, key)
-		if found && !bytes.Equal(before.Body, after.Body) {
-			w.judgeRecord(f, key, before.Body, after.Body)
-		}
+	w.judge(f, before, w.look(bucket, key), f.delivery.read[bucket+"/"+key])
+	if f.request.Method == http.MethodGet {
+		f.delivery.read[bucket+"/"+key] = before
 	}
-	w.learn(f, bucket, key, response)
 	return response
+}
+
+func (w *world) look(bucket, key string) sight {
+	object, found := w.cos.Object(bucket, key)
+	return sight{found, string(object.Body), w.tags(bucket, key)}
 }
 
 // carryOut hands a request to COS, whether its client still waits or not.
@@ -356,19 +378,32 @@ func (w *world) checkAllowed(f *flight, bucket, key string) {
 	}
 }
 
-// judgeRecord says whether the replacing of a record was right. It may go backwards
-// only where another write came between the delivery's reading and its writing, which
-// takes a compare-and-swap to prevent.
-func (w *world) judgeRecord(f *flight, key string, before, after []byte) {
-	r := f.delivery.read[simRecords+"/"+key]
-	switch {
-	case !r.fresh:
-		w.complain("%s: %s was overwritten without reading it first", f.delivery.name, key)
-	case model.Compare(after, before) > 0:
-	case r.stored == string(before):
-		w.complain("%s: %s went backwards", f.delivery.name, key)
-	default:
-		w.race(simRecords, key)
+// judge says whether a change was right. No version may be lost, what is in the history
+// stays as it is, and a record does not go backwards, nor is another's tag lost, but
+// where what was written over is not what the delivery had read: to prevent that takes a
+// compare-and-swap.
+func (w *world) judge(f *flight, before, after, read sight) {
+	bucket, key := f.target()
+	w.checkPromises(f.delivery.name)
+	if before.found && before.body != after.body {
+		switch {
+		case f.isCreateOnly() || bucket != simRecords || !strings.HasPrefix(key, "ci/jobs/"):
+			w.complain("%s: %s was overwritten", f.delivery.name, key)
+		case model.Compare([]byte(after.body), []byte(before.body)) > 0:
+		case before.body == read.body:
+			w.complain("%s: %s went backwards", f.delivery.name, key)
+		default:
+			w.race(bucket, key)
+		}
+	}
+	for name, value := range before.tags {
+		switch {
+		case name == "md5" || after.tags[name] == value:
+		case read.tags[name] == value:
+			w.complain("%s: tag %s of %s was lost", f.delivery.name, name, key)
+		default:
+			w.race(bucket, key)
+		}
 	}
 }
 
@@ -376,51 +411,6 @@ func (w *world) judgeRecord(f *flight, key string, before, after []byte) {
 func (w *world) race(bucket, key string) {
 	w.tell("a race for %s", key)
 	w.raced[bucket+"/"+key]++
-}
-
-// judgeTags says whether the replacing of a tag set was right: no tag that stood when
-// the set was read may be lost.
-func (w *world) judgeTags(f *flight, bucket, key string, before map[string]string) {
-	r := f.delivery.read[bucket+"/"+key]
-	after := w.tags(bucket, key)
-	if !r.fresh {
-		w.complain("%s: the tags of %s were replaced without reading them first", f.delivery.name, key)
-	}
-	for name, value := range before {
-		if name == "md5" || after[name] == value {
-			continue
-		}
-		if _, stood := r.tags[name]; stood {
-			w.complain("%s: tag %s of %s was lost", f.delivery.name, name, key)
-		} else {
-			w.race(bucket, key)
-		}
-	}
-}
-
-// learn remembers what a delivery gets to know. A HEAD says nothing of tags.
-func (w *world) learn(f *flight, bucket, key string, response *http.Response) {
-	at := bucket + "/" + key
-	switch tagging := f.request.URL.Query().Has("tagging"); {
-	case f.request.Method == http.MethodHead:
-	case f.request.Method == http.MethodGet && response.StatusCode == http.StatusOK:
-		object, _ := w.cos.Object(bucket, key)
-		f.delivery.read[at] = reading{fresh: true, stored: string(object.Body), tags: w.tags(bucket, key)}
-	case f.request.Method == http.MethodPut && !tagging && f.request.Header.Get("x-cos-forbid-overwrite") == "":
-		f.delivery.overwrote = len(f.delivery.records) == 1 // of several it is not known which
-		delete(f.delivery.read, at)
-	case f.request.Method == http.MethodPut && (tagging || f.request.Header.Get("x-cos-forbid-overwrite") == ""):
-		delete(f.delivery.read, at)
-	}
-}
-
-// forget says that a request's answer did not reach the delivery.
-func (f *flight) forget() {
-	if f.request.Method == http.MethodHead { // it taught nothing
-		return
-	}
-	bucket, key := f.target()
-	delete(f.delivery.read, bucket+"/"+key)
 }
 
 // A fate is what becomes of a request.
@@ -463,19 +453,16 @@ func (w *world) meet(f *flight, what fate) {
 		f.reply <- reply{response: w.work(f)}
 	case doneTwice:
 		w.work(f)
-		f.reply <- reply{response: w.workAgain(f)}
+		f.reply <- reply{response: w.work(f)}
 	case refused500, refused502, refused503, refused504, refused429:
-		f.forget()
 		f.answer(map[fate]int{refused500: 500, refused502: 502, refused503: 503, refused504: 504, refused429: 429}[what], "<Error><Code>SlowDown</Code></Error>")
 	case done500, done503:
 		w.work(f)
-		f.forget()
 		f.answer(map[fate]int{done500: 500, done503: 503}[what], "")
 	case reset, doneReset:
 		if what == doneReset {
 			w.work(f)
 		}
-		f.forget()
 		f.reply <- reply{err: &url.Error{Op: f.request.Method, URL: f.request.URL.String(), Err: syscall.ECONNRESET}}
 	case stalled, doneStalled, doneLate:
 		switch what {
@@ -484,11 +471,9 @@ func (w *world) meet(f *flight, what fate) {
 		case doneLate:
 			w.late = append(w.late, f)
 		}
-		f.forget()
 	case truncated:
 		response := w.work(f)
 		if read {
-			f.forget()
 			body, _ := io.ReadAll(response.Body)
 			response.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:len(body)/2]), iotest.ErrReader(io.ErrUnexpectedEOF)))
 		}
@@ -500,20 +485,8 @@ func (w *world) meet(f *flight, what fate) {
 		if read && f.request.URL.Query().Has("tagging") {
 			f.delivery.garbled++
 		}
-		f.forget()
 		f.answer(http.StatusOK, map[fate]string{jsonAnswer: `{"ok":true}`, markupAnswer: "<html><body>Welcome</body></html>"}[what])
 	}
-}
-
-// workAgain carries a request out for the second time, as a network that repeats does.
-// Of a write that is not create-only, what lies between is nobody's, so it is not judged.
-func (w *world) workAgain(f *flight) *http.Response {
-	if f.request.Method == http.MethodPut && f.request.Header.Get("x-cos-forbid-overwrite") == "" {
-		bucket, key := f.target()
-		object, _ := w.cos.Object(bucket, key)
-		f.delivery.read[bucket+"/"+key] = reading{fresh: true, stored: string(object.Body), tags: w.tags(bucket, key)}
-	}
-	return w.work(f)
 }
 
 // answer replies with a status and a body that are not COS's, though they look like it.
@@ -525,22 +498,14 @@ func (f *flight) answer(status int, body string) {
 	}}
 }
 
-// landLate carries out a request that its client gave up long ago. What it does to a
-// record that was written since is a race that only a compare-and-swap prevents.
+// landLate carries out a request that its client gave up long ago. What that does to an
+// object that was written since is a race that only a compare-and-swap prevents.
 func (w *world) landLate(f *flight) {
 	w.tell("%s, %s %s: done now", f.delivery.name, f.request.Method, f.request.URL.RequestURI())
 	bucket, key := f.target()
-	before, found := w.cos.Object(bucket, key)
+	before := w.look(bucket, key)
 	w.carryOut(f)
-	after, _ := w.cos.Object(bucket, key)
-	createOnly := f.request.Header.Get("x-cos-forbid-overwrite") != ""
-	switch {
-	case !found || f.request.Method != http.MethodPut || bytes.Equal(before.Body, after.Body) && slices.Equal(before.Tags, after.Tags):
-	case createOnly:
-		w.complain("%s: a late create-only PUT replaced %s", f.delivery.name, key)
-	default:
-		w.race(bucket, key)
-	}
+	w.judge(f, before, w.look(bucket, key), sight{})
 }
 
 // kill ends an instance at once: what it has under way is carried out or not, and
@@ -613,7 +578,7 @@ func (w *world) newCallback(name string, versions ...jobVersion) *callback {
 	if err != nil {
 		w.t.Fatalf("%s: %v", c.body, err)
 	}
-	c.records = decoded.Records
+	c.records, c.older = decoded.Records, decoded.Older
 	for _, v := range versions {
 		if v.state == "Success" {
 			c.md5s[v.object] = v.md5
@@ -623,13 +588,17 @@ func (w *world) newCallback(name string, versions ...jobVersion) *callback {
 }
 
 // checkEnd checks what is stored at the end against all that was delivered. Where a race
-// was counted, the newest may have lost it.
+// was counted, the newest may have lost it. A job of one version has no history.
 func (w *world) checkEnd(callbacks []*callback) {
-	newest := map[string][]byte{}
+	newest, versions := map[string][]byte{}, map[string]map[string]bool{}
 	for _, c := range callbacks {
-		for _, r := range c.records {
-			encoded, _ := r.Encode()
-			if key := r.Key("ci/"); newest[key] == nil || model.Compare(encoded, newest[key]) > 0 {
+		for _, r := range slices.Concat(c.records, c.older) {
+			key, encoded := r.Key("ci/"), encode(r)
+			if versions[key] == nil {
+				versions[key] = map[string]bool{}
+			}
+			versions[key][string(encoded)] = true
+			if newest[key] == nil || model.Compare(encoded, newest[key]) > 0 {
 				newest[key] = encoded
 			}
 		}
@@ -641,7 +610,12 @@ func (w *world) checkEnd(callbacks []*callback) {
 		} else if !bytes.Equal(stored.Body, want) && w.raced[simRecords+"/"+key] == 0 {
 			w.complain("record %s is not the newest version:\n got %s\nwant %s", key, stored.Body, want)
 		}
+		history := w.cos.Keys(simRecords, strings.TrimSuffix("ci/history/"+strings.TrimPrefix(key, "ci/"), ".json"))
+		if len(versions[key]) == 1 && len(history) > 0 {
+			w.complain("%s has one version, and a history: %v", key, history)
+		}
 	}
+	w.checkPromises("at the end")
 }
 
 // fail reports what went wrong.

@@ -67,7 +67,7 @@ func (r *Receiver) Callback(ctx context.Context, body []byte) (results Results, 
 		results.Jobs = []Result{{Kind: model.KindReview, ID: callback.Probe, Outcome: Probe}}
 		return results, nil
 	}
-	results.Jobs, err = r.storeAll(ctx, callback.Records)
+	results.Jobs, err = r.storeAll(ctx, callback.Records, callback.Older)
 	return results, err
 }
 
@@ -77,42 +77,49 @@ func (r *Receiver) Reject(ctx context.Context, body []byte) (key string, err err
 	return r.Store.PutRejected(ctx, body, "")
 }
 
-// Record stores one record and tags its outputs. Its error is like that of Callback.
-func (r *Receiver) Record(ctx context.Context, newest *model.Record) (Result, error) {
-	return r.storeOne(ctx, newest, new(tagCount))
+// Record stores one record, and the older versions of it that are given, and tags its
+// outputs. Its error is like that of Callback.
+func (r *Receiver) Record(ctx context.Context, newest *model.Record, older ...*model.Record) (Result, error) {
+	return r.storeOne(ctx, newest, older, new(tagCount))
 }
 
-// storeAll stores records, and forgets each of them as soon as it is encoded. Its error is
-// the most severe of what happened.
-func (r *Receiver) storeAll(ctx context.Context, records []*model.Record) ([]Result, error) {
+// storeAll stores records, with the older versions of them that came in the same body, and
+// forgets each of them as soon as it is encoded. Its error is the most severe of what
+// happened.
+func (r *Receiver) storeAll(ctx context.Context, records, older []*model.Record) ([]Result, error) {
 	results := make([]Result, len(records))
+	olderOf := map[string][]*model.Record{} // by the record's key
+	for _, o := range older {
+		olderOf[o.Key("")] = append(olderOf[o.Key("")], o)
+	}
 	tagged := new(tagCount)
 	errs := parallel.ForEach(len(records), maxJobsAtOnce, func(i int) (err error) {
 		record := records[i]
 		records[i] = nil // it can have megabytes
-		results[i], err = r.storeOne(ctx, record, tagged)
+		results[i], err = r.storeOne(ctx, record, olderOf[record.Key("")], tagged)
 		return err
 	})
 	return results, mostSevere(errs)
 }
 
-// storeOne stores a record and tags its outputs, neither of which waits for the other.
-func (r *Receiver) storeOne(ctx context.Context, record *model.Record, tagged *tagCount) (Result, error) {
+// storeOne stores a record with its older versions and tags its outputs, neither of which
+// waits for the other.
+func (r *Receiver) storeOne(ctx context.Context, record *model.Record, older []*model.Record, tagged *tagCount) (Result, error) {
 	result := Result{Kind: record.Kind, ID: record.ID, State: record.State, Type: record.Tag, Queue: record.QueueID}
 	if record.Input != nil {
 		result.Bucket = record.Input.Bucket
 	}
 	waitForTags := r.startTagging(ctx, record, tagged)
-	err := r.putRecord(ctx, record, &result)
+	err := r.putRecord(ctx, record, older, &result)
 	tags := waitForTags()
 	result.Tags, result.RefusedTag = tags.results, tags.refused
 	return result, mostSevere([]error{err, tags.err})
 }
 
-// putRecord stores a record, and says so in the result.
-func (r *Receiver) putRecord(ctx context.Context, record *model.Record, result *Result) (err error) {
+// putRecord stores a record with its older versions, and says so in the result.
+func (r *Receiver) putRecord(ctx context.Context, record *model.Record, older []*model.Record, result *Result) (err error) {
 	defer parallel.Recover(&err) // the tags are still waited for
-	result.Outcome, result.Key, err = r.Store.PutRecord(ctx, record)
+	result.Outcome, result.Key, err = r.Store.PutRecord(ctx, record, older...)
 	return err
 }
 
