@@ -5,12 +5,14 @@ import (
 	"flag"
 	"fmt"
 	"maps"
-	"strings"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // stage is what COS holds before a callback comes, and what must be there after.
@@ -18,7 +20,8 @@ type stage struct {
 	name    string
 	stored  *jobVersion // whose record is there already; nil for none
 	deliver jobVersion
-	wins    jobVersion // whose record must be there in the end
+	wins    jobVersion    // whose record must be there in the end
+	outcome store.Outcome // of the delivery, if nothing disturbs it
 }
 
 const (
@@ -32,14 +35,14 @@ func stages() []stage {
 	newer := older
 	newer.end = "2000-01-01T00:00:02+0000"
 	return []stage{
-		{"first", nil, newer, newer},
-		{"again", &newer, newer, newer},
-		{"newer", &running, newer, newer},
-		{"older", &newer, older, newer},
+		{"first", nil, newer, newer, store.Created},
+		{"again", &newer, newer, newer, store.Duplicate},
+		{"newer", &running, newer, newer, store.Updated},
+		{"older", &newer, older, newer, store.Stale},
 	}
 }
 
-var onePairIn = flag.Int("one-pair-in", 20, "of the pairs of faults, TestEveryFault tries one in so many; 1 tries all")
+var onePairIn = flag.Int("one-pair-in", testsize.Pick(60, 20), "of the pairs of faults, TestEveryFault tries one in so many; 1 tries all")
 
 // TestEveryFault lets every single fault happen to every request of a callback, and
 // pairs of faults to every pair of requests. Each is absorbed in the same invocation,
@@ -96,7 +99,11 @@ func (s stage) run(t *testing.T, fates map[int]fate) (requests int) {
 			w.meet(waiting[0], what)
 			synctest.Wait()
 		}
-		w.checkAbsorbed(s, d)
+		also := s.outcome
+		if s.outcome == store.Created { // its answer may have been lost
+			also = store.Duplicate
+		}
+		w.checkAbsorbed(s, d, also)
 		for _, f := range w.late {
 			w.landLate(f)
 		}
@@ -119,8 +126,9 @@ func (w *world) arrange(s stage) {
 	}
 }
 
-// checkAbsorbed checks that a callback came to its right end in spite of the faults.
-func (w *world) checkAbsorbed(s stage, d *delivery) {
+// checkAbsorbed checks that a callback came to its right end in spite of the faults. Its
+// outcome is that of the stage, or also.
+func (w *world) checkAbsorbed(s stage, d *delivery, also store.Outcome) {
 	if d.answer == nil || d.answer.status != 200 {
 		w.complain("it was not absorbed: %+v", d.answer)
 		return
@@ -133,9 +141,10 @@ func (w *world) checkAbsorbed(s stage, d *delivery) {
 	if tags := w.tags(simMedia, faultObject); !maps.Equal(tags, map[string]string{"owner": "x", "md5": faultMD5}) {
 		w.complain("the tags are %v", tags)
 	}
-	if outcome := string(d.answer.body.Results[0].Outcome); !strings.Contains("created duplicate updated stale", outcome) || outcome == "" {
-		w.complain("the outcome is %q", outcome)
+	if outcome := store.Outcome(d.answer.body.Results[0].Outcome); outcome != s.outcome && outcome != also {
+		w.complain("the outcome is %q; want %q or %q", outcome, s.outcome, also)
 	}
+	w.checkPromises("in the end")
 }
 
 // TestKilledAnywhere kills the instance before or after every request of a callback; the
@@ -170,6 +179,109 @@ func (s stage) killAt(t *testing.T, at int, carriedOut bool) {
 		}
 		synctest.Wait()
 	}
-	w.checkAbsorbed(s, d)
+	also := s.outcome
+	if s.outcome != store.Stale { // the first delivery may have written it
+		also = store.Duplicate
+	}
+	w.checkAbsorbed(s, d, also)
 	w.fail("killed")
+}
+
+// TestEveryInterleaving lets two instances write two versions of a job, over a third that
+// is there, in every order that their requests can be carried out in; and in each of
+// these orders again with one of the instances killed on the way. Small tests draw some of
+// the orders.
+func TestEveryInterleaving(t *testing.T) {
+	t.Parallel()
+	for _, kill := range []bool{false, true} {
+		t.Run(fmt.Sprintf("killed_%t", kill), func(t *testing.T) {
+			t.Parallel()
+			orders, behind := 0, 0
+			rng := rand.New(rand.NewPCG(1, 1))
+			c := &choices{}
+			for more := true; more && !t.Failed(); orders++ {
+				synctest.Test(t, func(t *testing.T) {
+					if !interleave(t, c, kill) {
+						behind++
+					}
+				})
+				if testsize.Full() && !kill {
+					more = c.advance()
+				} else {
+					c, more = &choices{rng: rng}, orders < testsize.Pick(100, 5_000)
+				}
+			}
+			t.Logf("%d orders, of which %d ended behind the newest version", orders, behind)
+		})
+	}
+}
+
+// interleave runs one order, and reports whether the record is the newest version then.
+func interleave(t *testing.T, c *choices, kill bool) bool {
+	w := newWorld(t, 2)
+	version := func(state, second string) jobVersion {
+		return jobVersion{id: "j1", state: state, end: "2000-01-01T00:00:0" + second + "+0000", note: second}
+	}
+	w.arrange(stage{stored: new(version("Running", "1"))})
+	callbacks := []*callback{w.newCallback("second", version("Failed", "2")), w.newCallback("third", version("Failed", "3"))}
+	killAt := -1
+	if kill {
+		killAt = c.choose(12)
+	}
+	for i, callback := range callbacks {
+		w.instances[i].deliver(callback, 30*time.Second)
+	}
+	for step := 0; ; step++ {
+		waiting := w.waiting()
+		switch {
+		case step == killAt:
+			i := w.instances[c.choose(2)]
+			w.kill(i, func() bool { return c.choose(2) == 1 })
+			w.instances[i.n].deliver(callbacks[i.n], 30*time.Second) // nobody has answered, so it comes again
+		case len(waiting) > 0:
+			w.meet(waiting[c.choose(len(waiting))], answered)
+		case w.instances[0].current != nil || w.instances[1].current != nil:
+			time.Sleep(50 * time.Millisecond) // an instance waits before it tries again
+		default:
+			w.checkEnd(callbacks)
+			w.fail(fmt.Sprintf("choices %v", c.made))
+			return len(w.raced) == 0
+		}
+	}
+}
+
+// choices are what was chosen on the way through a test, so that it can be run again with
+// the next ones.
+type choices struct {
+	made []choice
+	next int
+	rng  *rand.Rand // draws those that are not made yet; nil takes the first
+}
+
+type choice struct{ chosen, of int }
+
+// choose returns a number from 0 to n-1.
+func (c *choices) choose(n int) int {
+	if c.next == len(c.made) {
+		made := choice{of: n}
+		if c.rng != nil {
+			made.chosen = c.rng.IntN(n)
+		}
+		c.made = append(c.made, made)
+	}
+	c.next++
+	return c.made[c.next-1].chosen
+}
+
+// advance goes on to the next choices, and reports whether there are any.
+func (c *choices) advance() bool {
+	c.next = 0
+	for len(c.made) > 0 {
+		last := &c.made[len(c.made)-1]
+		if last.chosen++; last.chosen < last.of {
+			return true
+		}
+		c.made = c.made[:len(c.made)-1]
+	}
+	return false
 }

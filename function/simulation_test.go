@@ -12,11 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
 var (
-	schedules = flag.Int("schedules", 2000, "how many random schedules TestSimulation runs")
+	schedules = flag.Int("schedules", testsize.Pick(300, 2000), "how many random schedules TestSimulation runs")
 	seed      = flag.Uint64("seed", 0, "run this one schedule of TestSimulation alone")
 )
 
