@@ -18,7 +18,8 @@ import (
 // TestFiveWayRaces lets five instances write five versions of one job at once. Each of
 // them is in the record or in the history in the end. The record is the newest but for a
 // few in a hundred: between an instance's reading and its writing lies one round trip, and
-// COS has no compare-and-swap.
+// COS has no compare-and-swap. How many they are depends on how much the round trips
+// differ; here they differ by a factor of ten.
 func TestFiveWayRaces(t *testing.T) {
 	t.Parallel()
 	races := testsize.Pick(300, 10_000)
@@ -31,8 +32,8 @@ func TestFiveWayRaces(t *testing.T) {
 		})
 	}
 	t.Logf("%d of %d races ended behind the newest version", behind, races)
-	if behind > races/25 {
-		t.Errorf("%d of %d races ended behind the newest version; want about one in a hundred", behind, races)
+	if behind > races/10 {
+		t.Errorf("%d of %d races ended behind the newest version; want a few in a hundred", behind, races)
 	}
 }
 
