@@ -78,6 +78,7 @@ func (x exchange) run(t *testing.T) {
 	if diff := cmp.Diff(x.want, withoutWords(a.body)); diff != "" {
 		t.Errorf("body (-want +got):\n%s\nwhole: %s", diff, a.body)
 	}
+	checkDescribed(t, x.method, a.status, a.headers, a.body)
 	for _, says := range x.says {
 		if a.Error == nil || !strings.Contains(a.Error.Message, says) {
 			t.Errorf("the message does not say %q: %s", says, a.body)

@@ -3,18 +3,18 @@
 
 locals {
   # The fields of the function's JSON lines, and of SCF's own, that can be searched and counted, each with its type.
-  # tags, outcomes and ids are no scalars: their JSON is indexed as text.
+  # tags, outcomes and results are no scalars: their JSON is indexed as text.
   log_fields = {
     SCF_Duration    = "long"
     SCF_MemUsage    = "double"
     SCF_RequestId   = "text"
     SCF_StatusCode  = "long"
     bodyBytes       = "long"
+    bucket          = "text"
     code            = "text"
     cosRequests     = "long"
     durationMs      = "double"
     error           = "text"
-    ids             = "text"
     job             = "text"
     jobs            = "long"
     kind            = "text"
@@ -23,12 +23,15 @@ locals {
     msg             = "text"
     outcome         = "text"
     outcomes        = "text"
+    queue           = "text"
     rejected        = "text"
     requestId       = "text"
+    results         = "text"
     source          = "text"
     stack           = "text"
     state           = "text"
     status          = "long"
+    tag             = "text"
     tagReason       = "text"
     tags            = "text"
     unauthenticated = "text"
