@@ -1,6 +1,7 @@
 package terraform_test
 
 import (
+	"errors"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -34,8 +35,29 @@ func TestSettings(t *testing.T) {
 	}
 	invocation := maps.Clone(environment)
 	invocation["TENCENTCLOUD_SECRETID"], invocation["TENCENTCLOUD_SECRETKEY"] = "id", "key"
-	if _, err := config.Load(config.Environment{Invocation: invocation, AppID: "1250000000"}); err != nil {
+	deployed := config.Environment{Invocation: invocation, AppID: "1250000000"}
+	_, problems := config.Load(deployed)
+	_, authProblems := config.LoadAuth(deployed)
+	_, reconcileProblems := config.LoadReconcile(deployed)
+	if err := errors.Join(problems, authProblems, reconcileProblems); err != nil {
 		t.Errorf("the function would not take it: %v", err)
+	}
+}
+
+// TestAllSettings wants each of the function's variables to be one that can be deployed, with the same default.
+func TestAllSettings(t *testing.T) {
+	t.Parallel()
+	got := texts(t, loadModule(t).evaluate(t, nil).Variables["local"].GetAttr("settings"))
+	want := map[string]string{}
+	for _, variable := range config.Variables() {
+		want[variable.Name] = variable.Default
+		if given, ok := got[variable.Name]; ok && given == "" {
+			want[variable.Name] = "" // left out, so that the function takes its own
+		}
+	}
+	maps.Copy(want, map[string]string{"RECORD_BUCKET": "records-1250000000", "RECORD_REGION": "ap-guangzhou"})
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the settings (-function +terraform):\n%s", diff)
 	}
 }
 
@@ -67,7 +89,7 @@ func TestLogIndex(t *testing.T) {
 // those between the arguments of a logger's methods. CLS has three types for them.
 func loggedFields(t *testing.T, folder string) map[string]string {
 	t.Helper()
-	found := map[string]string{}
+	var files []*ast.File
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
 			return nil // a folder that is not there logs nothing
@@ -76,18 +98,40 @@ func loggedFields(t *testing.T, folder string) map[string]string {
 		if err != nil {
 			return err
 		}
-		ast.Inspect(file, func(node ast.Node) bool {
-			if call, ok := node.(*ast.CallExpr); ok {
-				maps.Copy(found, fieldsOfCall(call))
-			}
-			return true
-		})
+		files = append(files, file)
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	found, makers := map[string]string{}, attributeMakers(files)
+	for _, file := range files {
+		ast.Inspect(file, func(node ast.Node) bool {
+			if call, ok := node.(*ast.CallExpr); ok {
+				maps.Copy(found, fieldsOfCall(call, makers))
+			}
+			return true
+		})
+	}
 	return found
+}
+
+// attributeMakers are the names of functions of the code's own that make a field of a name and a text.
+func attributeMakers(files []*ast.File) map[string]bool {
+	makers := map[string]bool{}
+	for _, file := range files {
+		for _, declaration := range file.Decls {
+			function, ok := declaration.(*ast.FuncDecl)
+			if !ok || function.Recv != nil || function.Type.Results == nil || len(function.Type.Results.List) != 1 {
+				continue
+			}
+			result, ok := function.Type.Results.List[0].Type.(*ast.SelectorExpr)
+			if ok && result.Sel.Name == "Attr" {
+				makers[function.Name.Name] = true
+			}
+		}
+	}
+	return makers
 }
 
 // attributeTypes are slog's functions that name a field, and the type of it in CLS. What is
@@ -100,12 +144,21 @@ var attributeTypes = map[string]string{
 // loggerMethods have a message and then names and values by turns.
 var loggerMethods = map[string]bool{"Debug": true, "Info": true, "Warn": true, "Error": true}
 
-func fieldsOfCall(call *ast.CallExpr) map[string]string {
-	selector, ok := call.Fun.(*ast.SelectorExpr)
-	if !ok || len(call.Args) < 2 {
+func fieldsOfCall(call *ast.CallExpr, makers map[string]bool) map[string]string {
+	if len(call.Args) < 2 {
 		return nil
 	}
 	found := map[string]string{}
+	if function, ok := call.Fun.(*ast.Ident); ok && makers[function.Name] {
+		if name, literal := stringLiteral(call.Args[0]); literal {
+			found[name] = "text"
+		}
+		return found
+	}
+	selector, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok {
+		return nil
+	}
 	if receiver, ok := selector.X.(*ast.Ident); ok && receiver.Name == "slog" {
 		if name, literal := stringLiteral(call.Args[0]); literal && attributeTypes[selector.Sel.Name] != "" {
 			found[name] = attributeTypes[selector.Sel.Name]

@@ -13,8 +13,11 @@ locals {
     bucket          = "text"
     code            = "text"
     cosRequests     = "long"
+    created         = "text"
     durationMs      = "double"
+    endTime         = "text"
     error           = "text"
+    id              = "text"
     job             = "text"
     jobs            = "long"
     kind            = "text"
@@ -24,6 +27,7 @@ locals {
     outcome         = "text"
     outcomes        = "text"
     queue           = "text"
+    reason          = "text"
     rejected        = "text"
     requestId       = "text"
     results         = "text"
@@ -34,8 +38,11 @@ locals {
     tag             = "text"
     tagReason       = "text"
     tags            = "text"
+    type            = "text"
     unauthenticated = "text"
     version         = "text"
+    warnings        = "text"
+    was             = "text"
   }
 
   # Each character parts words. Not - and /, which are in ids and keys.
