@@ -12,6 +12,7 @@ import (
 
 	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
@@ -33,7 +34,8 @@ type bucketRun struct {
 
 	answered bool // CI did, at least once
 	failures []failure
-	unsaved  error                   // why the state could not be saved half-way
+	saving   chan struct{}           // closed when the last save half-way has ended; nil before the first
+	unsaved  error                   // why that save failed
 	giveUp   context.CancelCauseFunc // ends the work on this bucket
 
 	mu     sync.Mutex // jobs are compared side by side
@@ -54,6 +56,10 @@ func newBucketRun(r *run, bucket Bucket) *bucketRun {
 
 // errGivenUp is why the work on a bucket ended before its time.
 var errGivenUp = fmt.Errorf("COS refuses %d records, or keeps them out of reach", maxFaults)
+
+// errNoTime is why the work on a bucket ends where the time left does not suffice for
+// another page.
+var errNoTime = errors.New("the time left is not enough for a page")
 
 // reconcile does the work. saving is a context that outlives that of the work.
 func (b *bucketRun) reconcile(work, saving context.Context) error {
@@ -148,30 +154,67 @@ func (b *bucketRun) inOrder() []*listingRun {
 	return listings
 }
 
-// save writes the state as it is.
-func (b *bucketRun) save(ctx context.Context) error {
-	if b.run.options.Stateless || b.run.options.DryRun {
-		return nil
-	}
-	for _, l := range b.listings {
-		l.Pending, l.Missed = l.queue.ids, l.queue.missedIDs()
-	}
-	encoded, err := b.state.encode()
-	if err != nil {
-		return err
-	}
+// save writes a state.
+func (b *bucketRun) save(ctx context.Context, encoded []byte) error {
 	return b.run.options.Store.PutObject(ctx, b.stateKey(), "application/json", encoded)
 }
 
-// saveHalfWay saves the state between two pages. Where it cannot, the run goes on, and
-// what counts is the last save.
+// keepsState reports whether the run writes a state.
+func (b *bucketRun) keepsState() bool { return !b.run.options.Stateless && !b.run.options.DryRun }
+
+// encodeState returns the bytes of the state as it is.
+func (b *bucketRun) encodeState() ([]byte, error) {
+	for _, l := range b.listings {
+		l.Pending, l.Missed = l.queue.ids, l.queue.missedIDs()
+	}
+	return b.state.encode()
+}
+
+// saveHalfWay saves the state as it is behind a page, while the next page is looked at.
+// Where it cannot, the run goes on, and what counts is the last save.
 func (b *bucketRun) saveHalfWay(ctx context.Context) {
-	if b.unsaved != nil {
+	if b.finishSaving(); b.unsaved != nil || !b.keepsState() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, faultTime)
-	defer cancel()
-	b.unsaved = b.save(ctx)
+	encoded, err := b.encodeState()
+	if err != nil {
+		b.unsaved = err
+		return
+	}
+	b.saving = make(chan struct{})
+	go func() {
+		defer close(b.saving)
+		defer parallel.Recover(&b.unsaved)
+		ctx, cancel := context.WithTimeout(ctx, faultTime)
+		defer cancel()
+		b.unsaved = b.save(ctx, encoded)
+	}()
+}
+
+// finishSaving waits for the last save half-way, so that no other overtakes it.
+func (b *bucketRun) finishSaving() {
+	if b.saving != nil {
+		<-b.saving
+		b.saving = nil
+	}
+}
+
+// saveAtEnd saves the state for the last time. One try may take all of the time left.
+func (b *bucketRun) saveAtEnd(ctx context.Context) error {
+	b.finishSaving()
+	if !b.keepsState() {
+		return nil
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerTime))
+		defer cancel()
+	}
+	encoded, err := b.encodeState()
+	if err != nil {
+		return err
+	}
+	return b.save(cosclient.WithWholeTime(ctx), encoded)
 }
 
 // close saves the state for the last time, and returns what kept the run from the bucket.
@@ -180,12 +223,7 @@ func (b *bucketRun) close(work, saving context.Context) error {
 	b.last.Complete = b.last.Complete && err == nil && work.Err() == nil
 	b.last.Ended = wholeSecond(time.Now())
 	b.state.Last = &b.last
-	if deadline, ok := saving.Deadline(); ok {
-		var cancel context.CancelFunc
-		saving, cancel = context.WithDeadline(saving, deadline.Add(-answerTime))
-		defer cancel()
-	}
-	if unsaved := b.save(cosclient.WithWholeTime(saving)); unsaved != nil {
+	if unsaved := b.saveAtEnd(saving); unsaved != nil {
 		b.last.Complete = false
 		err = errors.Join(err, fmt.Errorf("bucket %s: %w", b.bucket.Name, unsaved))
 	}

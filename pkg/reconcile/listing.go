@@ -27,12 +27,13 @@ type listingRun struct {
 	source   source // where to ask for the jobs
 	queue    *queue // Pending and Missed, while the run lasts
 
-	started time.Time // Until, when the run began
-	first   time.Time // created later than that are the jobs of the listing that goes on
-	order   time.Time // when the last job was created that was listed
-	held    bool      // Until must stay: a job was neither compared nor is it pending
-	mixed   bool      // Until must stay: the jobs come out of order
-	pages   int       // that were handled in this run
+	started time.Time     // Until, when the run began
+	first   time.Time     // created later than that are the jobs of the listing that goes on
+	order   time.Time     // when the last job was created that was listed
+	held    bool          // Until must stay: a job was neither compared nor is it pending
+	mixed   bool          // Until must stay: the jobs come out of order
+	pages   int           // that were handled in this run
+	took    time.Duration // the last of them
 	tokens  map[string]bool
 	refused bool // CI refused a token in this run
 }
@@ -106,6 +107,11 @@ func (l *listingRun) list(ctx context.Context) error {
 		}
 		l.bucket.answered = true
 		l.begin(p)
+		if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < l.took*5/4 && len(p.jobs) > 0 {
+			p.close()
+			l.bucket.giveUp(errNoTime) // it would be cut short, and be listed again
+			return nil
+		}
 		next, err := l.after(at, p)
 		if err == nil && next != nil && next.token != "" && !p.large {
 			pages.prefetch(ctx, *next)
@@ -191,7 +197,7 @@ func (l *listingRun) afterRefusal(at position, err error) (position, error) {
 // end of a single page, the rest becomes pending, so that every run comes further.
 func (l *listingRun) handle(ctx context.Context, p *page) (cut bool, err error) {
 	defer p.close()
-	before := l.bucket.last.Checked
+	before, started := l.bucket.last.Checked, time.Now()
 	verdicts, err := l.compareAll(ctx, p.jobs)
 	if err != nil {
 		return false, err
@@ -212,6 +218,7 @@ func (l *listingRun) handle(ctx context.Context, p *page) (cut bool, err error) 
 	p.compared = l.bucket.last.Checked > before
 	if !cut {
 		l.pages++
+		l.took = time.Since(started)
 	}
 	return cut, nil
 }
