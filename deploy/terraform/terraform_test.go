@@ -430,3 +430,54 @@ func write(t *testing.T, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// TestWiring follows what of one resource goes into another.
+func TestWiring(t *testing.T) {
+	t.Parallel()
+	m := loadModule(t)
+	context := m.evaluate(t, everything)
+	for place, want := range map[string]string{
+		"tencentcloud_cam_role_policy_attachment_by_name.function role_name":   "tencentcloud_cam_role.function.name",
+		"tencentcloud_cam_role_policy_attachment_by_name.function policy_name": "tencentcloud_cam_policy.function.name",
+		"tencentcloud_scf_function.callback role":                              "tencentcloud_cam_role.function.name",
+		"tencentcloud_scf_function.callback cls_logset_id":                     "tencentcloud_cls_logset.function.id",
+		"tencentcloud_scf_function.callback cls_topic_id":                      "tencentcloud_cls_topic.function.id",
+		"tencentcloud_scf_function.callback zip_file":                          "../../dist/ci-callback-0123456789abcdef.zip",
+		"tencentcloud_scf_function.callback enable_public_net":                 "true",
+		"tencentcloud_cls_topic.function logset_id":                            "tencentcloud_cls_logset.function.id",
+		"tencentcloud_cls_topic.function period":                               "30",
+		"tencentcloud_cls_index.function topic_id":                             "tencentcloud_cls_topic.function.id",
+		"tencentcloud_cos_bucket.records bucket":                               "records-1250000000",
+	} {
+		address, argument, _ := strings.Cut(place, " ")
+		value := valueOf(t, m.resource(t, address).Attributes[argument].Expr, context)
+		if got := texts(t, cty.ObjectVal(map[string]cty.Value{"": value}))[""]; got != want {
+			t.Errorf("%s is %s, want %s", place, got, want)
+		}
+	}
+}
+
+// TestOrderAndProtection wants the policy and the bucket before the function, and the records kept.
+func TestOrderAndProtection(t *testing.T) {
+	t.Parallel()
+	m := loadModule(t)
+	first := map[string]bool{}
+	for _, reference := range m.resource(t, "tencentcloud_scf_function.callback").Attributes["depends_on"].Expr.Variables() {
+		first[reference.RootName()] = true
+	}
+	if want := map[string]bool{"tencentcloud_cam_role_policy_attachment_by_name": true, "tencentcloud_cos_bucket": true}; !maps.Equal(first, want) {
+		t.Errorf("the function is made after %v, want %v", first, want)
+	}
+	for _, block := range m.resource(t, "tencentcloud_cos_bucket.records").Blocks {
+		if block.Type != "lifecycle" {
+			continue
+		}
+		if protection := block.Body.Attributes["prevent_destroy"]; protection == nil || constant(t, protection.Expr).False() {
+			t.Error("a change of name would destroy the records")
+		}
+		ignored := block.Body.Attributes["ignore_changes"].Expr.Variables()
+		if len(ignored) != 1 || ignored[0].RootName() != "versioning_enable" {
+			t.Error("the provider would suspend versioning that somebody switched on, which makes it invisible to the function")
+		}
+	}
+}
