@@ -1,0 +1,215 @@
+package board
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/scripts/records/catalog"
+)
+
+// live is what is known of the bucket: it is listed at the start, and again by and by,
+// and records are read in the background, the newest first.
+type live struct {
+	board *Board
+	wake  chan struct{} // holds one where a listing is wanted at once
+
+	mu sync.Mutex
+	snapshot
+}
+
+// A snapshot is what a page is made of. Its slices are never changed, only replaced.
+type snapshot struct {
+	entries  []catalog.Entry // of records, the newest first
+	rejected []catalog.Entry // of rejected bodies, the newest first
+	states   []reconcileState
+	listed   time.Time // when the last listing had ended; zero before the first has
+	listing  int       // keys listed so far, by the first listing
+	filling  bool      // records are still being read
+	problem  string    // what went wrong last; empty if nothing did
+}
+
+const (
+	fillChunk   = 256    // records read between two looks at whether a listing is wanted
+	maxFill     = 20_000 // records that are read in the background, the newest
+	listingRest = 20     // a listing is followed by so many times its duration without one
+)
+
+func (l *live) init(b *Board) {
+	l.board, l.wake = b, make(chan struct{}, 1)
+}
+
+// look returns what is known now.
+func (l *live) look() snapshot {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.snapshot
+}
+
+func (l *live) change(change func(*snapshot)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	change(&l.snapshot)
+}
+
+// refreshSoon asks for a listing at once: something was written.
+func (l *live) refreshSoon() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run lists and reads until ctx ends.
+func (l *live) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		began := l.board.Clock()
+		err := l.list(ctx)
+		took := l.board.Clock().Sub(began)
+		if err == nil {
+			err = l.fill(ctx)
+		}
+		if err != nil && ctx.Err() == nil {
+			l.board.Log.Warn("the board could not read the record bucket", "error", err.Error())
+		}
+		l.change(func(s *snapshot) {
+			if s.filling, s.problem = false, ""; err != nil {
+				s.problem = err.Error()
+			}
+		})
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-time.After(max(l.board.Refresh, listingRest*took)):
+		}
+	}
+}
+
+// list lists the records, the rejected bodies and what reconciliations said.
+func (l *live) list(ctx context.Context) error {
+	c := l.board.Catalog
+	first := l.look().listed.IsZero()
+	entries, err := c.List(ctx, model.Kinds(), time.Time{}, func(n int) {
+		if first {
+			l.change(func(s *snapshot) { s.listing = n })
+		}
+	})
+	if err != nil {
+		return err
+	}
+	rejected, err := c.ListAll(ctx, "rejected/")
+	if err != nil {
+		return err
+	}
+	states, err := l.readStates(ctx)
+	if err != nil {
+		return err
+	}
+	l.change(func(s *snapshot) {
+		s.entries, s.rejected, s.states = entries, rejected, states
+		s.listed, s.filling = l.board.Clock(), true
+	})
+	return nil
+}
+
+// readStates reads the state of the reconciliation of each bucket.
+func (l *live) readStates(ctx context.Context) ([]reconcileState, error) {
+	entries, err := l.board.Catalog.ListAll(ctx, "reconcile/")
+	if err != nil {
+		return nil, err
+	}
+	var states []reconcileState
+	for _, e := range entries {
+		o, err := l.board.Catalog.Get(ctx, e.Key)
+		if errors.Is(err, catalog.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		var state reconcileState
+		if json.Unmarshal(o.Body, &state) == nil && state.Version > 0 {
+			state.Saved = o.LastModified
+			states = append(states, state)
+		}
+	}
+	return states, nil
+}
+
+// fill reads the records that are not known yet, the newest first, until all are, or
+// another listing is wanted.
+func (l *live) fill(ctx context.Context) error {
+	entries := l.look().entries
+	entries = entries[:min(len(entries), maxFill)]
+	var missing []catalog.Entry
+	for i, s := range l.board.Catalog.CachedAll(entries) {
+		if s == nil {
+			missing = append(missing, entries[i])
+		}
+	}
+	for len(missing) > 0 && len(l.wake) == 0 {
+		n := min(len(missing), fillChunk)
+		if _, err := l.board.Catalog.Summaries(ctx, missing[:n]); err != nil {
+			return err
+		}
+		missing = missing[n:]
+	}
+	return nil
+}
+
+// within returns the entries of a window: at or after since, and before until unless
+// that is zero.
+func (s snapshot) within(since, until time.Time) []catalog.Entry {
+	entries := s.entries
+	if !until.IsZero() {
+		for len(entries) > 0 && !entries[0].LastModified.Before(until) {
+			entries = entries[1:]
+		}
+	}
+	for i, e := range entries {
+		if e.LastModified.Before(since) {
+			return entries[:i]
+		}
+	}
+	return entries
+}
+
+// reconcileState is what is shown of the state that a reconciliation saves: see
+// docs/reconcile.md.
+type reconcileState struct {
+	Saved     time.Time `json:"-"`
+	Version   int
+	Bucket    string
+	Region    string
+	Tags      map[string]listingState
+	Workflows map[string]listingState
+	Last      struct {
+		Began, Ended                                   string
+		Complete                                       bool
+		Checked, Recorded, Repaired, Replaced, Unknown int
+		Findings                                       []finding
+	}
+}
+
+type listingState struct {
+	Until   string
+	Next    string
+	Pending []string
+	Missed  []string
+}
+
+// A finding is a job that a reconciliation did not find recorded as CI has it.
+type finding struct {
+	ID      string
+	Type    string
+	Outcome string // repaired, replaced or unknown
+	State   string // CI's
+	Was     string // ours; empty where there was no record
+}
+
+// hashOfKey returns the last part of a key.
+func hashOfKey(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

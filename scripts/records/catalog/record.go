@@ -1,0 +1,131 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
+)
+
+// A Version is one version of a record: the one that stands, or one of its history.
+type Version struct {
+	Object
+	Summary *Summary
+	Current bool     // it is the record; the others are in its history
+	Changes []Change // from the version before it; of the oldest, none
+	More    int      // changes that are not named
+}
+
+// A View is a record with its history.
+type View struct {
+	Object            // the record as it is stored
+	Summary  *Summary // never nil
+	Record   *model.Record
+	Versions []Version // the newest first, the record among them
+	Omitted  int       // versions of the history that were not read
+}
+
+// maxVersions bounds how much of a history is read. A job has one version or two.
+const maxVersions = 20
+
+// nameInKey returns the last part of a key for an id: model's escapes, or the id itself where
+// it is written as in a key.
+func nameInKey(kind model.Kind, id string) string {
+	return idOfKey((&model.Record{Kind: kind, ID: id}).Key(""))
+}
+
+// Find returns the record of an id, of whatever kind, with its history. The id may be
+// written as CI has it or as it stands in the key. The error wraps ErrNotFound where there
+// is no record.
+func (c *Catalog) Find(ctx context.Context, id string) (*View, error) {
+	for _, kind := range model.Kinds() {
+		view, err := c.Open(ctx, kind, nameInKey(kind, id))
+		if !errors.Is(err, ErrNotFound) {
+			return view, err
+		}
+	}
+	return nil, fmt.Errorf("record of %.100q: %w", id, ErrNotFound)
+}
+
+// Open returns one record with its history. name is the id as it stands in the key.
+func (c *Catalog) Open(ctx context.Context, kind model.Kind, name string) (*View, error) {
+	o, err := c.Get(ctx, c.prefix+kind.Folder()+"/"+name+".json")
+	if err != nil {
+		return nil, err
+	}
+	view := &View{Object: o, Summary: Summarize(o)}
+	if record, err := model.ParseRecord(o.Body); err == nil {
+		view.Record = record
+	}
+	if err := c.readHistory(ctx, view, c.prefix+"history/"+kind.Folder()+"/"+name+"/"); err != nil {
+		return nil, err
+	}
+	return view, nil
+}
+
+// readHistory reads the versions below a prefix and puts them in order with the record.
+func (c *Catalog) readHistory(ctx context.Context, view *View, prefix string) error {
+	var entries []Entry
+	if err := c.listAll(ctx, prefix, func(page []Entry) { entries = append(entries, page...) }); err != nil {
+		return err
+	}
+	slices.SortFunc(entries, newestFirst)
+	if len(entries) > maxVersions {
+		view.Omitted = len(entries) - maxVersions
+		entries = entries[:maxVersions]
+	}
+	found := make([]*Object, len(entries))
+	err := forEach(ctx, len(entries), maxHistoryReads, func(ctx context.Context, i int) error {
+		o, err := c.Get(ctx, entries[i].Key)
+		if errors.Is(err, ErrNotFound) { // taken away since the listing
+			return nil
+		}
+		found[i] = &o
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	view.Versions = versionsOf(view.Object, found)
+	return nil
+}
+
+// maxHistoryReads bounds the versions in flight: each may have 25 MB.
+const maxHistoryReads = 4
+
+// versionsOf orders a record and its history, the newest first, and names what changed
+// from each to the next. The history holds the record itself too where it was replaced
+// once: the bytes decide.
+func versionsOf(current Object, history []*Object) []Version {
+	versions := []Version{{Object: current, Summary: Summarize(current), Current: true}}
+	for _, o := range history {
+		if o == nil {
+			continue
+		}
+		if string(o.Body) == string(current.Body) {
+			continue
+		}
+		versions = append(versions, Version{Object: *o, Summary: Summarize(*o)})
+	}
+	slices.SortStableFunc(versions, func(a, b Version) int { return model.Compare(b.Body, a.Body) })
+	for i := range len(versions) - 1 {
+		versions[i].Changes, versions[i].More = Changes(versions[i+1].Body, versions[i].Body)
+	}
+	return versions
+}
+
+// ShortHash returns the first characters of the hash that names a version of a history
+// or a rejected body, enough to tell it apart.
+func ShortHash(key string) string {
+	name := idOfKey(key)
+	return name[:min(12, len(name))]
+}
+
+// IsHash reports whether a text is a SHA-256 in lower-case hex digits, as in the keys of
+// rejected bodies and of the history.
+func IsHash(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+}

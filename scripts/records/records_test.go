@@ -1,0 +1,313 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
+	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/receive"
+	"github.com/ci-callback/ci-callback/pkg/store"
+)
+
+const (
+	recordBucket = "records-1250000000"
+	mediaBucket  = "media-1250000000"
+	region       = "ap-guangzhou"
+)
+
+// A cloud is a local COS and a local CI without a socket, and what the program would find
+// in its environment.
+type cloud struct {
+	t         *testing.T
+	cos       *coslocal.Server
+	ci        *cilocal.Server
+	transport http.RoundTripper
+	environ   []string
+	receiver  *receive.Receiver
+}
+
+func newCloud(t *testing.T) *cloud {
+	t.Helper()
+	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cos.Close() })
+	for _, bucket := range []string{recordBucket, mediaBucket} {
+		if err := cos.CreateBucket(bucket, region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ci := cilocaltest.New(t, cilocal.Options{COS: cos}, mediaBucket)
+	keys := coslocal.DefaultCredential()
+	c := &cloud{t: t, cos: cos, ci: ci, transport: ci.WithCOS(), environ: []string{
+		"RECORD_BUCKET=" + recordBucket, "RECORD_REGION=" + region, "RECONCILE_BUCKETS=" + mediaBucket,
+		"TENCENTCLOUD_SECRETID=" + keys.SecretID, "TENCENTCLOUD_SECRETKEY=" + keys.SecretKey,
+	}}
+	s, err := store.NewPool(c.transport).Open(store.Options{
+		Credentials: cosclient.Credentials{SecretID: keys.SecretID, SecretKey: keys.SecretKey},
+		Bucket:      recordBucket, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.receiver = &receive.Receiver{Store: s}
+	return c
+}
+
+// receive stores the body of a callback as the function does. What it says of a body that
+// is not understood is of no interest: the body is kept.
+func (c *cloud) receive(body string) {
+	c.t.Helper()
+	if _, err := c.receiver.Callback(c.t.Context(), []byte(body)); err != nil {
+		c.t.Log(err)
+	}
+}
+
+// sample receives a callback of testdata.
+func (c *cloud) sample(name string) {
+	c.t.Helper()
+	body, err := os.ReadFile(filepath.Join("..", "..", "testdata", "callbacks", name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.receive(string(body))
+}
+
+// job is a callback of one job.
+func job(id, state, end string) string {
+	return fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"Tag":"Transcode","State":%q,"Code":"c-%[2]s",
+		"CreationTime":"2026-11-27T10:00:00+0800","StartTime":"2026-11-27T10:00:05+0800","EndTime":%q,
+		"Input":{"BucketId":%q,"Region":%q,"Object":"in/%[1]s.mov"}}]}`, id, state, end, mediaBucket, region)
+}
+
+// An output is what the program printed, and its exit status.
+type output struct {
+	Out, Err string
+	Exit     int
+}
+
+// run runs the program without a terminal.
+func (c *cloud) run(args ...string) output { return c.runOn(streams{width: 80}, "", args...) }
+
+// runOn runs the program with what it finds on its streams.
+func (c *cloud) runOn(s streams, in string, args ...string) output {
+	c.t.Helper()
+	var out, errors bytes.Buffer
+	s.out, s.err = &out, &errors
+	t := &tool{streams: s, in: strings.NewReader(in), environ: c.environ, now: time.Now, transport: c.transport}
+	exit := t.run(c.t.Context(), args)
+	return output{out.String(), errors.String(), exit}
+}
+
+func TestList(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive(job("j1", "Success", "2026-11-27T10:00:35+0800"))
+	c.receive(job("j2", "Failed", "2026-11-27T10:02:10+0800"))
+	c.sample("workflow-failed.xml")
+
+	got := c.run("list", "--kind", "job", "--state", "failed")
+	fields := strings.Split(strings.TrimSuffix(got.Out, "\n"), "\t")
+	if len(fields) != 7 {
+		t.Fatalf("%q has %d fields, not 7: %s", got.Out, len(fields), got.Err)
+	}
+	if _, err := time.Parse(time.RFC3339, fields[4]); err != nil {
+		t.Errorf("the fifth field of %q is no time", got.Out)
+	}
+	fields[4] = "AGE"
+	want := []string{"Failed", "j2", "Transcode", mediaBucket + "/in/j2.mov", "AGE", "125", "c-Failed"}
+	if diff := cmp.Diff(want, fields); diff != "" || got.Exit != 0 {
+		t.Errorf("exit %d, -want +got:\n%s", got.Exit, diff)
+	}
+
+	var rows []map[string]any
+	if err := json.Unmarshal([]byte(c.run("list", "--json").Out), &rows); err != nil || len(rows) != 3 {
+		t.Errorf("--json: %v, %d rows", err, len(rows))
+	}
+	csv := strings.Split(c.run("list", "--csv", "--limit", "2").Out, "\n")
+	if len(csv) != 4 || !strings.HasPrefix(csv[0], "state,kind,id,") {
+		t.Errorf("--csv: %q", csv)
+	}
+	table := c.runOn(streams{width: 60, outTerminal: true}, "", "list", "--kind", "job").Out
+	for line := range strings.Lines(table) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 60 {
+			t.Errorf("%q is %d wide, and the terminal 60", line, n)
+		}
+	}
+	if !strings.HasPrefix(table, "STATE ") || strings.Contains(table, "\x1b") {
+		t.Errorf("the table is\n%s", table)
+	}
+	if none := c.run("list", "--state", "Pause"); none.Exit != 0 || none.Out != "" || !strings.Contains(none.Err, "None of 3 records") {
+		t.Errorf("with nothing to list: %+v", none)
+	}
+	if few := c.run("list", "--limit", "1"); !strings.Contains(few.Err, "2 older ones were not") {
+		t.Errorf("with a limit: %+v", few)
+	}
+}
+
+func TestShow(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive(job("j1", "Failed", "2026-11-27T10:00:35+0800"))
+	c.receive(job("j1", "Success", "2026-11-27T10:02:10+0800"))
+
+	var shown struct {
+		Key     string
+		Record  struct{ State string }
+		History []struct {
+			Key, State string
+			Changes    []struct{ Path, Was, Now string }
+		}
+	}
+	got := c.run("show", "j1", "--json")
+	if err := json.Unmarshal([]byte(got.Out), &shown); err != nil {
+		t.Fatal(err, got)
+	}
+	if shown.Key != "ci/jobs/j1.json" || shown.Record.State != "Success" || len(shown.History) != 2 {
+		t.Fatalf("%+v", shown)
+	}
+	want := struct{ Path, Was, Now string }{"state", "Failed", "Success"}
+	found := false
+	for _, change := range shown.History[0].Changes {
+		found = found || change == want
+	}
+	if !found {
+		t.Errorf("the change of the state is not among %+v", shown.History[0].Changes)
+	}
+	person := c.runOn(streams{width: 80, outTerminal: true}, "", "show", "j1").Out
+	for _, words := range []string{"Success  j1  Transcode", "ended      ", "after 2 m 05 s", "state: Failed → Success"} {
+		if !strings.Contains(person, words) {
+			t.Errorf("%q is not in\n%s", words, person)
+		}
+	}
+	if got := c.run("show", "j1"); !strings.Contains(got.Out, "state\tSuccess\n") {
+		t.Errorf("in a pipe: %+v", got)
+	}
+}
+
+// TestReplay receives a body again that an earlier version did not understand, and one
+// that came from a query.
+func TestReplay(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive("no callback")
+	put := func(body, source string) {
+		t.Helper()
+		if _, err := c.receiver.Store.PutRejected(t.Context(), []byte(body), source); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(job("j1", "Success", "2026-11-27T10:00:35+0800"), "")
+	put(`<JobsDetail><JobId>j2</JobId><State>Success</State><Tag>Transcode</Tag></JobsDetail>`, "query")
+
+	listed := c.run("rejected")
+	if n := strings.Count(listed.Out, "\n"); n != 3 || !strings.Contains(listed.Err, "3 rejected, 2 of them understood now") {
+		t.Errorf("rejected: %+v", listed)
+	}
+	if refused := c.run("replay"); refused.Exit != exitUsage || !strings.Contains(refused.Err, "--yes") || len(c.cos.Keys(recordBucket, "ci/jobs/")) != 0 {
+		t.Errorf("without a terminal and --yes: %+v", refused)
+	}
+	no := c.runOn(streams{width: 80, inTerminal: true, outTerminal: true}, "n\n", "replay")
+	if no.Exit != exitFindings || !strings.Contains(no.Err, "would be created") || len(c.cos.Keys(recordBucket, "ci/jobs/")) != 0 {
+		t.Errorf("answered with no: %+v", no)
+	}
+	if dry := c.run("replay", "--dry-run"); dry.Exit != 0 || strings.Count(dry.Out, "created") != 2 || len(c.cos.Keys(recordBucket, "ci/jobs/")) != 0 {
+		t.Errorf("a dry run: %+v", dry)
+	}
+	done := c.run("replay", "--delete", "--yes")
+	if done.Exit != 0 || strings.Count(done.Out, "\tcreated\t") != 2 {
+		t.Errorf("replay: %+v", done)
+	}
+	if diff := cmp.Diff([]string{"ci/jobs/j1.json", "ci/jobs/j2.json"}, c.cos.Keys(recordBucket, "ci/jobs/")); diff != "" {
+		t.Errorf("records, -want +got:\n%s", diff)
+	}
+	if kept := c.cos.Keys(recordBucket, "ci/rejected/"); len(kept) != 1 {
+		t.Errorf("%d rejected bodies are left, not the one that is no callback", len(kept))
+	}
+	if source := c.run("show", "j2", "--json").Out; !strings.Contains(source, `"source":"query"`) && !strings.Contains(source, `"source": "query"`) {
+		t.Errorf("what came from a query was received as something else: %s", source)
+	}
+}
+
+func TestExitStatus(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	tests := map[string]struct {
+		args    []string
+		environ []string
+		want    int
+	}{
+		"no_command":        {args: nil, want: exitFine},
+		"unknown_command":   {args: []string{"lits"}, want: exitUsage},
+		"unknown_flag":      {args: []string{"list", "--sate", "Failed"}, want: exitUsage},
+		"wrong_kind":        {args: []string{"list", "--kind", "task"}, want: exitUsage},
+		"wrong_since":       {args: []string{"list", "--since", "yesterday"}, want: exitUsage},
+		"both_formats":      {args: []string{"list", "--json", "--csv"}, want: exitUsage},
+		"show_without_id":   {args: []string{"show"}, want: exitUsage},
+		"no_such_record":    {args: []string{"show", "j404"}, want: exitNotFound},
+		"no_keys":           {args: []string{"list"}, environ: []string{"RECORD_BUCKET=" + recordBucket}, want: exitNoCredentials},
+		"wrong_settings":    {args: []string{"list"}, environ: append([]string{"RECORD_REGION=nowhere!"}, c.environ[0], c.environ[3], c.environ[4]), want: exitFindings},
+		"no_buckets":        {args: []string{"reconcile", "--dry-run"}, environ: append([]string{}, c.environ[0], c.environ[1], c.environ[3], c.environ[4]), want: exitFindings},
+		"retag_of_nothing":  {args: []string{"retag", "j404"}, want: exitNotFound},
+		"serve_for_all":     {args: []string{"serve", "--listen", "0.0.0.0:0"}, want: exitFindings},
+		"replay_of_unknown": {args: []string{"replay", strings.Repeat("0", 64)}, want: exitNotFound},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			of := *c
+			of.t = t
+			if test.environ != nil {
+				of.environ = test.environ
+			}
+			if got := of.run(test.args...); got.Exit != test.want {
+				t.Errorf("exit %d, not %d: %s%s", got.Exit, test.want, got.Out, got.Err)
+			}
+		})
+	}
+}
+
+// TestInterrupted ends a command that is under way.
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive(job("j1", "Success", "2026-11-27T10:00:35+0800"))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var errors bytes.Buffer
+	tool := &tool{streams: streams{out: &errors, err: &errors}, environ: c.environ, now: time.Now, transport: c.transport}
+	if exit := tool.run(ctx, []string{"list"}); exit != exitInterrupted {
+		t.Errorf("exit %d, not %d: %s", exit, exitInterrupted, errors.String())
+	}
+}
+
+// TestPrintable prints what a stranger wrote: it reaches no terminal as a command, and
+// tears no row apart.
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive(`{"JobsDetail":{"JobId":"j1","State":"Failed","Code":"a\u001b]0;owned\u0007\tb\nc\u202e","Input":{"Object":"=cmd()|a","BucketId":"x"}}}`)
+	for _, s := range []streams{{width: 200}, {width: 200, outTerminal: true}} {
+		got := c.runOn(s, "", "list").Out
+		if strings.ContainsAny(got, "\x1b\a\u202e") || strings.Count(got, "\n") > 2 {
+			t.Errorf("terminal %v: %q", s.outTerminal, got)
+		}
+	}
+	if got := c.run("list", "--csv").Out; strings.Contains(got, ",=") {
+		t.Errorf("a formula in %q", got)
+	}
+}

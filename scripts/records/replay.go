@@ -1,0 +1,263 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ci-callback/ci-callback/pkg/parallel"
+	"github.com/ci-callback/ci-callback/pkg/receive"
+	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/scripts/records/catalog"
+	"github.com/ci-callback/ci-callback/scripts/records/mend"
+)
+
+func (t *tool) rejectedCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rejected",
+		Short: "List bodies that were not understood, with today's reason",
+		Long:  "Lists bodies that were not understood, the newest first, with the reason that today's\ndecoder has. Those without a reason decode now: records replay takes them.",
+		Args:  noArguments,
+		RunE:  func(c *cobra.Command, _ []string) error { return t.rejected(c.Context()) },
+	}
+}
+
+// shownBody is the JSON of rejected and replay.
+type shownBody struct {
+	Key      string     `json:"key"`
+	Received string     `json:"received"`
+	Bytes    int64      `json:"bytes"`
+	Source   string     `json:"source,omitempty"`
+	Reason   string     `json:"reason,omitempty"`
+	Jobs     []shownJob `json:"jobs,omitempty"`
+	Removed  bool       `json:"removed,omitempty"`
+	Error    string     `json:"error,omitempty"`
+}
+
+type shownJob struct {
+	Kind    string            `json:"kind"`
+	ID      string            `json:"id"`
+	State   string            `json:"state"`
+	Outcome string            `json:"outcome,omitempty"` // of a plan, what it would be
+	Record  string            `json:"record,omitempty"`
+	Tags    []store.TagResult `json:"tags,omitempty"`
+}
+
+func (t *tool) rejected(ctx context.Context) error {
+	w, err := t.open()
+	if err != nil {
+		return err
+	}
+	bodies, err := t.examine(ctx, w, w.simpleMender(), nil)
+	if err != nil {
+		return err
+	}
+	r := table{columns: []column{{name: "BODY", least: 12}, {name: "SOURCE"}, {name: "SIZE", right: true}, {name: "AGE", right: true}, {name: "REASON", least: 20}}}
+	all := []shownBody{}
+	understood := 0
+	for _, b := range bodies {
+		reason := text(b.Reason)
+		if b.IsWhole() {
+			understood++
+			reason = cell{"understood now: " + bodyWords(b), ""}
+		}
+		r.rows = append(r.rows, []cell{{catalog.ShortHash(b.Key), b.Hash()}, text(sourceWord(b.Source)), {catalog.Bytes(b.Size), fmt.Sprint(b.Size)}, age(b.Received, t.now()), reason})
+		all = append(all, shownBodyOf(b))
+	}
+	if err := t.print(r, all); err != nil {
+		return err
+	}
+	t.say("%d rejected, %d of them understood now.", len(bodies), understood)
+	return nil
+}
+
+func shownBodyOf(b mend.Body) shownBody {
+	s := shownBody{Key: b.Key, Received: b.Received.UTC().Format("2006-01-02T15:04:05Z"), Bytes: b.Size, Source: b.Source, Reason: b.Reason}
+	for _, j := range b.Jobs {
+		s.Jobs = append(s.Jobs, shownJob{Kind: string(j.Kind), ID: j.ID, State: j.State, Outcome: string(j.Would), Record: j.Key})
+	}
+	return s
+}
+
+func sourceWord(source string) string {
+	if source == "" {
+		return "callback"
+	}
+	return source
+}
+
+// bodyWords says what is in a body.
+func bodyWords(b mend.Body) string {
+	switch {
+	case b.Probe:
+		return "a probe, about no job"
+	case len(b.Jobs) == 1:
+		return fmt.Sprintf("%s %s, %s", b.Jobs[0].Kind, b.Jobs[0].ID, b.Jobs[0].State)
+	default:
+		return fmt.Sprintf("%d jobs", len(b.Jobs))
+	}
+}
+
+const maxBodiesAtOnce = 8
+
+// examine reads the bodies of some keys, or hashes; all bodies where none is named.
+func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []string) ([]mend.Body, error) {
+	prefix := w.config.RecordPrefix + "rejected/"
+	var keys []string
+	for _, name := range names {
+		keys = append(keys, prefix+strings.TrimPrefix(name, prefix))
+	}
+	if len(names) == 0 {
+		entries, err := w.catalog.ListAll(ctx, "rejected/")
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range entries {
+			keys = append(keys, e.Key)
+		}
+	}
+	bar := t.progress("reading", len(keys))
+	defer bar.end()
+	bodies := make([]mend.Body, len(keys))
+	errs := parallel.ForEach(len(keys), maxBodiesAtOnce, func(i int) (err error) {
+		bodies[i], err = m.Examine(ctx, keys[i])
+		if errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("%s: %w", keys[i], catalog.ErrNotFound)
+		}
+		return err
+	})
+	return bodies, errors.Join(errs...)
+}
+
+// simpleMender returns a mender for what needs no settings of the reconciliation.
+func (w *world) simpleMender() *mend.Mender {
+	return mend.New(mend.Options{Store: w.store, StoreOptions: w.storeOptions, TagMD5: w.config.TagMD5})
+}
+
+func (t *tool) replayCommand() *cobra.Command {
+	var dryRun, remove, yes bool
+	c := &cobra.Command{
+		Use:   "replay [KEY…]",
+		Short: "Receive rejected bodies again that decode now",
+		Long: "Receives rejected bodies again, as what they came as, callback or query: all that\n" +
+			"decode now, or those named by their key or its hash.",
+		Example: "  records replay --dry-run\n  records replay --delete --yes",
+		RunE:    func(c *cobra.Command, args []string) error { return t.replay(c.Context(), args, dryRun, remove, yes) },
+	}
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
+	c.Flags().BoolVar(&remove, "delete", false, "take away what was received whole")
+	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return c
+}
+
+func (t *tool) replay(ctx context.Context, names []string, dryRun, remove, yes bool) error {
+	w, err := t.open()
+	if err != nil {
+		return err
+	}
+	m := w.simpleMender()
+	bodies, err := t.examine(ctx, w, m, names)
+	if err != nil {
+		return err
+	}
+	var useful []mend.Body
+	for _, b := range bodies {
+		if b.IsWhole() || len(b.Jobs) > 0 {
+			useful = append(useful, b)
+		}
+	}
+	if len(useful) == 0 {
+		t.say("Nothing to receive: none of %d rejected bodies is understood today.", len(bodies))
+		if len(names) > 0 {
+			return errFindings
+		}
+		return t.print(replayTable(nil), []shownBody{})
+	}
+	if dryRun {
+		var planned []shownBody
+		for _, b := range useful {
+			planned = append(planned, shownBodyOf(b))
+		}
+		return t.print(replayTable(planned), planned)
+	}
+	for _, b := range useful {
+		t.say("%s: %s", catalog.ShortHash(b.Key), planWords(b, remove))
+	}
+	if err := t.confirm(yes); err != nil {
+		return err
+	}
+	return t.replayAll(ctx, m, useful, remove)
+}
+
+// planWords says what receiving a body would do.
+func planWords(b mend.Body, remove bool) string {
+	var words []string
+	for _, j := range b.Jobs {
+		words = append(words, fmt.Sprintf("%s %s, %s, would be %s", j.Kind, j.ID, j.State, j.Would))
+	}
+	if b.Probe {
+		words = append(words, "a probe, about no job")
+	}
+	switch {
+	case !b.IsWhole():
+		words = append(words, "the rest is not understood, and the body stays: "+b.Reason)
+	case remove:
+		words = append(words, "the body would be taken away")
+	}
+	return strings.Join(words, "; ")
+}
+
+// replayAll receives bodies, one after the other, until the context ends.
+func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []mend.Body, remove bool) error {
+	var done []shownBody
+	failed := false
+	for _, b := range bodies {
+		if ctx.Err() != nil {
+			break
+		}
+		replayed, err := m.Replay(ctx, b.Key, remove)
+		s := shownBody{Key: b.Key, Received: b.Received.UTC().Format("2006-01-02T15:04:05Z"), Bytes: b.Size, Source: b.Source, Reason: b.Reason, Removed: replayed.Removed}
+		for _, r := range replayed.Jobs {
+			s.Jobs = append(s.Jobs, shownJobOf(r))
+		}
+		if err != nil {
+			s.Error, failed = err.Error(), true
+		}
+		done = append(done, s)
+	}
+	if err := t.print(replayTable(done), done); err != nil {
+		return err
+	}
+	t.say("%d of %d bodies received.", len(done), len(bodies))
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case failed:
+		return errFindings
+	}
+	return nil
+}
+
+func shownJobOf(r receive.Result) shownJob {
+	return shownJob{Kind: string(r.Kind), ID: r.ID, State: r.State, Outcome: string(r.Outcome), Record: r.Key, Tags: r.Tags}
+}
+
+// replayTable has a row for each job, and one for each body without any.
+func replayTable(bodies []shownBody) table {
+	r := table{columns: []column{{name: "BODY", least: 12}, {name: "KIND"}, {name: "JOB", least: 13}, {name: "STATE"}, {name: "OUTCOME"}, {name: "ERROR", least: 12}}}
+	for _, b := range bodies {
+		hash := cell{catalog.ShortHash(b.Key), b.Key[strings.LastIndexByte(b.Key, '/')+1:]}
+		problem := text(cmp.Or(b.Error, b.Reason))
+		for _, j := range b.Jobs {
+			r.rows = append(r.rows, []cell{hash, text(j.Kind), text(j.ID), text(j.State), text(j.Outcome), problem})
+		}
+		if len(b.Jobs) == 0 {
+			r.rows = append(r.rows, []cell{hash, text(""), text(""), text(""), text(""), problem})
+		}
+	}
+	return r
+}
