@@ -8,17 +8,31 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 )
 
-// bucketName is <name>-<appid>: https://cloud.tencent.com/document/product/436/13312.
-var bucketName = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]+$`)
+// maxBucketName is how long the name of a bucket may be before its AppID.
+const maxBucketName = 50
 
-// bucket holds the newest version of each object. Its lock makes check and change one step, the disk included.
+// isBucketName reports whether a bucket can have a name, which is <name>-<appid>:
+// https://cloud.tencent.com/document/product/436/13312.
+func isBucketName(full string) bool {
+	i := strings.LastIndexByte(full, '-')
+	if i < 1 || i > maxBucketName || i+1 == len(full) {
+		return false
+	}
+	name, appID := full[:i], full[i+1:]
+	return strings.Trim(appID, "0123456789") == "" &&
+		strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == "" &&
+		name[0] != '-' && name[len(name)-1] != '-'
+}
+
+// bucket holds the newest version of each object. Its lock makes a check and the change
+// after it one step, the disk included.
 type bucket struct {
 	name   string
 	folder *folder // nil: objects are kept in memory
@@ -32,6 +46,7 @@ type bucket struct {
 
 // bucketSettings are what a bucket has besides objects.
 type bucketSettings struct {
+	Format     int    `json:"format"`               // of the folder; nothing in memory
 	Region     string `json:"region,omitempty"`     // "": every region
 	Versioning string `json:"versioning,omitempty"` // "": never set
 	Tags       []Tag  `json:"tags,omitempty"`
@@ -51,13 +66,14 @@ func (s *Server) findBucket(name, region string) (*bucket, error) {
 	return b, nil
 }
 
+// readSettings returns the settings as they are now.
 func (b *bucket) readSettings() bucketSettings {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
 	return b.settings
 }
 
-// changeSettings changes a copy, and keeps it once the folder has it.
+// changeSettings changes a copy of the settings, which counts once the folder has it.
 func (b *bucket) changeSettings(change func(*bucketSettings)) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,6 +88,7 @@ func (b *bucket) changeSettings(change func(*bucketSettings)) error {
 	return nil
 }
 
+// get returns an object without its body.
 func (b *bucket) get(key string) (*object, bool) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -79,7 +96,8 @@ func (b *bucket) get(key string) (*object, bool) {
 	return o, ok
 }
 
-// read returns an object with its body. The lock keeps the file from being replaced in between.
+// read returns an object with its body. The lock keeps its file from being replaced in
+// between.
 func (b *bucket) read(key string) (*object, []byte, error) {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
@@ -91,7 +109,8 @@ func (b *bucket) read(key string) (*object, []byte, error) {
 	return o, body, err
 }
 
-// put stores o as the newest version, and returns it as it was stored. Create-only has no effect in a bucket that was ever
+// put stores o as the newest version and returns it as it was stored. With createOnly it
+// fails if there is an object of that key. That has no effect in a bucket that was ever
 // versioned: https://cloud.tencent.com/document/product/436/7749.
 func (b *bucket) put(o *object, createOnly bool, now time.Time) (*object, error) {
 	b.mu.Lock()
@@ -109,19 +128,28 @@ func (b *bucket) put(o *object, createOnly bool, now time.Time) (*object, error)
 
 // store puts o in the place of old, which may be nil. The lock is held.
 func (b *bucket) store(o, old *object) error {
+	var failed error
 	if b.folder != nil {
-		if err := b.folder.write(o, old); err != nil {
-			return fmt.Errorf("keep object %s: %w", o.key, err)
+		stored, err := b.folder.write(o, old)
+		if err != nil {
+			failed = fmt.Errorf("keep object %s: %w", o.key, err)
+		}
+		if !stored {
+			return failed
+		}
+		if failed != nil {
+			o.tags, o.header, o.etag = nil, storedHeader(nil), o.defaultETag()
 		}
 	}
 	if old == nil {
 		b.sorted = nil
 	}
 	b.objects[o.key] = o
-	return nil
+	return failed
 }
 
-// nextVersion makes ids that look like COS's and grow with time, over a restart too.
+// nextVersion returns an id that looks like COS's and is greater than those before, over
+// a restart too. It is "" in a bucket that was never versioned.
 func (b *bucket) nextVersion(now time.Time) string {
 	switch b.settings.Versioning {
 	case "":
@@ -133,7 +161,8 @@ func (b *bucket) nextVersion(now time.Time) string {
 	return base64.StdEncoding.EncodeToString(strconv.AppendInt(nil, b.serial, 10))
 }
 
-// retag replaces the tags of an object, and with them nothing else.
+// retag replaces the tags of an object, and nothing else of it, if check has no
+// objection.
 func (b *bucket) retag(key string, tags []Tag, check func(*object) error) (*object, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -144,17 +173,19 @@ func (b *bucket) retag(key string, tags []Tag, check func(*object) error) (*obje
 	if err := check(old); err != nil {
 		return nil, err
 	}
-	body, err := old.content()
-	if err != nil {
-		return nil, err
-	}
 	changed := *old
-	changed.body, changed.tags = body, tags
-	return &changed, b.store(&changed, old)
+	changed.tags = tags
+	if b.folder != nil {
+		if err := b.folder.writeMetadata(&changed); err != nil {
+			return nil, fmt.Errorf("keep the tags of object %s: %w", key, err)
+		}
+	}
+	b.objects[key] = &changed
+	return &changed, nil
 }
 
-// remove deletes an object, if it is there and has the version; "" is any. Without a version it returns the id of the
-// delete marker that a versioned bucket keeps.
+// remove deletes an object, if it is there and has the version; "" means any version, and
+// then remove returns the id of the delete marker that a versioned bucket keeps.
 func (b *bucket) remove(key, version string, now time.Time) (marker string, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -173,7 +204,7 @@ func (b *bucket) remove(key, version string, now time.Time) (marker string, err 
 	return b.nextVersion(now), nil
 }
 
-// keys returns the keys in UTF-8 order. Nobody changes the slice.
+// keys returns the keys in UTF-8 order. Callers must not change the slice.
 func (b *bucket) keys() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -183,6 +214,7 @@ func (b *bucket) keys() []string {
 	return b.sorted
 }
 
+// headBucket is HEAD of a bucket: https://cloud.tencent.com/document/product/436/7735.
 func (c *call) headBucket() (*Answer, error) {
 	a := newAnswer(http.StatusOK)
 	a.Header.Set("X-Cos-Bucket-Region", cmp.Or(c.bucket.readSettings().Region, c.Request.Region))
@@ -196,10 +228,13 @@ type versioningConfiguration struct {
 	Status  string   `xml:",omitempty"`
 }
 
+// getBucketVersioning is GET ?versioning.
 func (c *call) getBucketVersioning() (*Answer, error) {
 	return xmlAnswer(versioningConfiguration{Status: c.bucket.readSettings().Versioning})
 }
 
+// putBucketVersioning is PUT ?versioning:
+// https://cloud.tencent.com/document/product/436/19889.
 func (c *call) putBucketVersioning() (*Answer, error) {
 	var v versioningConfiguration
 	if err := c.readXML(&v); err != nil {
@@ -212,6 +247,7 @@ func (c *call) putBucketVersioning() (*Answer, error) {
 	return newAnswer(http.StatusOK), err
 }
 
+// isVersioningStatus reports whether versioning can be set to a status.
 func isVersioningStatus(status string) bool { return status == "Enabled" || status == "Suspended" }
 
 // deleteResult has the elements of https://cloud.tencent.com/document/product/436/8289.
@@ -221,6 +257,7 @@ type deleteResult struct {
 	Error   []undeletedEntry
 }
 
+// deletedEntry is an object that was deleted, or was not there.
 type deletedEntry struct {
 	Key                   string
 	DeleteMarker          bool   `xml:",omitempty"`
@@ -228,13 +265,15 @@ type deletedEntry struct {
 	VersionId             string `xml:",omitempty"`
 }
 
+// undeletedEntry is an object that could not be deleted.
 type undeletedEntry struct {
 	Key           string
 	VersionId     string `xml:",omitempty"`
 	Code, Message string
 }
 
-// deleteMultipleObjects is POST ?delete: https://cloud.tencent.com/document/product/436/8289.
+// deleteMultipleObjects is POST ?delete:
+// https://cloud.tencent.com/document/product/436/8289.
 func (c *call) deleteMultipleObjects() (*Answer, error) {
 	var request struct {
 		XMLName xml.Name `xml:"Delete"`
@@ -260,7 +299,8 @@ func (c *call) deleteMultipleObjects() (*Answer, error) {
 	return xmlAnswer(result)
 }
 
-// deleteOne deletes one of several objects, if a DELETE of it alone would be allowed.
+// deleteOne deletes one of several objects, if a DELETE request for it alone would be
+// allowed.
 func (c *call) deleteOne(key, version string) (marker string, err error) {
 	alone := *c.Request
 	alone.Method, alone.Key, alone.Query, alone.ContentLength = http.MethodDelete, key, url.Values{}, 0

@@ -14,22 +14,26 @@ import (
 // Object is an object as a test arranges it or looks at it.
 type Object struct {
 	Body []byte
-	// Header is the metadata: Content-Type, Cache-Control and their like, and x-cos-meta-*. Other headers are not kept.
+	// Header is the metadata: Content-Type, Cache-Control and the like, and x-cos-meta-*.
+	// Other headers are not kept.
 	Header http.Header
-	// ETag is in quotes, as COS sends it. Empty in PutObject: the MD5 of the body; set it to have another, that of a
-	// multipart upload for example.
+	// ETag is in quotes, as COS sends it. PutObject takes the MD5 of the body where it is
+	// empty; set it to have another, such as that of a multipart upload.
 	ETag string
-	// LastModified has whole seconds. Zero in PutObject: now.
+	// LastModified has whole seconds. PutObject takes the time of the call where it is
+	// zero.
 	LastModified time.Time
-	// VersionID is empty in a bucket that was never versioned. Empty in PutObject: what COS would give it.
+	// VersionID is empty in a bucket that was never versioned. PutObject takes what COS
+	// would where it is empty.
 	VersionID string
 	Tags      []Tag
 }
 
-// CreateBucket makes an empty bucket. The name is <name>-<appid>; an empty region answers in every one. A bucket that is
-// there already, in the same region, stays as it is.
+// CreateBucket makes an empty bucket. Its name is <name>-<appid>. With an empty region it
+// answers in every one. A bucket that is there already, in the same region, stays as it
+// is.
 func (s *Server) CreateBucket(bucket, region string) error {
-	if !bucketName.MatchString(bucket) {
+	if !isBucketName(bucket) {
 		return fmt.Errorf("create bucket %q: the name must be <name>-<appid>, of a-z, 0-9 and -", bucket)
 	}
 	s.mu.Lock()
@@ -48,6 +52,7 @@ func (s *Server) CreateBucket(bucket, region string) error {
 	return nil
 }
 
+// newBucket returns a bucket without objects, kept in dir unless that is "".
 func newBucket(name, dir string) *bucket {
 	b := &bucket{name: name, objects: map[string]*object{}}
 	if dir != "" {
@@ -56,7 +61,8 @@ func newBucket(name, dir string) *bucket {
 	return b
 }
 
-// SetVersioning sets a bucket's versioning: "Enabled" or "Suspended". As with COS, there is no way back to never set.
+// SetVersioning sets the versioning of a bucket to "Enabled" or "Suspended". As with COS,
+// there is no way back to a bucket that was never versioned.
 func (s *Server) SetVersioning(bucket, status string) error {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -68,7 +74,8 @@ func (s *Server) SetVersioning(bucket, status string) error {
 	return b.changeSettings(func(s *bucketSettings) { s.Versioning = status })
 }
 
-// BucketTags returns a copy of the tags of a bucket itself, which a client sets when it meant an object's and sent no key.
+// BucketTags returns a copy of the tags of a bucket itself. A client sets those when it
+// means an object's and sends no key.
 func (s *Server) BucketTags(bucket string) []Tag {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -77,7 +84,8 @@ func (s *Server) BucketTags(bucket string) []Tag {
 	return slices.Clone(b.readSettings().Tags)
 }
 
-// PutObject stores an object, replacing the one that is there. A zero ETag, LastModified and VersionID are filled in.
+// PutObject stores an object and replaces the one that is there. Where ETag, LastModified
+// and VersionID are empty, they are filled in.
 func (s *Server) PutObject(bucket, key string, o Object) error {
 	b, err := s.bucket(bucket)
 	if err == nil {
@@ -108,7 +116,7 @@ func (s *Server) PutObject(bucket, key string, o Object) error {
 	return err
 }
 
-// Object returns a copy of an object; false when the bucket or the key is not there.
+// Object returns a copy of an object, and reports whether it is there.
 func (s *Server) Object(bucket, key string) (Object, bool) {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -128,7 +136,7 @@ func (s *Server) Object(bucket, key string) (Object, bool) {
 	}, true
 }
 
-// DeleteObject deletes an object; one that is not there is no error.
+// DeleteObject deletes an object. It is no error if there is none.
 func (s *Server) DeleteObject(bucket, key string) error {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -138,7 +146,8 @@ func (s *Server) DeleteObject(bucket, key string) error {
 	return err
 }
 
-// Keys returns the keys that begin with prefix, sorted; nil when the bucket is not there.
+// Keys returns the keys that begin with prefix, sorted. It returns nil when the bucket is
+// not there.
 func (s *Server) Keys(bucket, prefix string) []string {
 	b, err := s.bucket(bucket)
 	if err != nil {
@@ -175,6 +184,7 @@ func (s *Server) Buckets() []string {
 	return slices.Sorted(maps.Keys(s.buckets))
 }
 
+// bucket returns a bucket for a Go method.
 func (s *Server) bucket(name string) (*bucket, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

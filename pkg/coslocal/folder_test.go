@@ -17,6 +17,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
+// openFolder returns a server that keeps its buckets in dir.
 func openFolder(t testing.TB, dir string) *coslocal.Server {
 	t.Helper()
 	s, err := coslocal.New(coslocal.Options{Dir: dir})
@@ -25,7 +26,8 @@ func openFolder(t testing.TB, dir string) *coslocal.Server {
 	return s
 }
 
-// TestFolderIsLocked: a second server would write over what the first one does not know of.
+// TestFolderIsLocked keeps a second server out: it would write over what the first one
+// knows nothing of.
 func TestFolderIsLocked(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -50,7 +52,7 @@ func TestServerOfTestUnlocks(t *testing.T) {
 	openFolder(t, dir)
 }
 
-// contents is all that a bucket holds.
+// contents returns all that the bucket holds.
 func contents(s *coslocal.Server) map[string]coslocal.Object {
 	objects := map[string]coslocal.Object{}
 	for _, key := range s.Keys(bucket, "") {
@@ -112,7 +114,8 @@ func TestFolderIsReadAgain(t *testing.T) {
 	}
 }
 
-// TestNoFolderIsMadeInVain: an object that ends up under its hash leaves nothing where its name did not fit.
+// TestNoFolderIsMadeInVain makes sure that an object that ends up under its hash leaves
+// nothing where its name did not fit.
 func TestNoFolderIsMadeInVain(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -128,7 +131,7 @@ func TestNoFolderIsMadeInVain(t *testing.T) {
 	for _, entry := range entries {
 		names = append(names, entry.Name())
 	}
-	if diff := cmp.Diff([]string{"%hash", "a"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"%hash", ".meta", "a"}, names); diff != "" {
 		t.Errorf("in the bucket's folder (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(4, len(contents(s))); diff != "" {
@@ -153,6 +156,7 @@ func TestMetadataIsUTF8(t *testing.T) {
 	}
 }
 
+// files returns the files below dir.
 func files(t testing.TB, dir string) (names []string) {
 	t.Helper()
 	must(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
@@ -175,8 +179,8 @@ func TestFolderIsReadable(t *testing.T) {
 	must(t, s.PutObject(bucket, "ci/jobs/j1.json", coslocal.Object{Body: []byte(record)}))
 	text, err := os.ReadFile(filepath.Join(dir, bucket, "ci", "jobs", "j1.json"))
 	must(t, err)
-	if !strings.HasPrefix(string(text), record+"\n{\"size\":12,\"key\":\"ci/jobs/j1.json\"") {
-		t.Errorf("file = %q", text)
+	if string(text) != record {
+		t.Errorf("the file is not the record: %q", text)
 	}
 	for key, name := range map[string]string{"目录/文件 1.json": "目录/文件%201.json", ".a/..": "", "b/": "b/%", "%hash/x": "%25hash/x"} {
 		err := s.PutObject(bucket, key, coslocal.Object{})
@@ -193,43 +197,119 @@ func TestFolderIsReadable(t *testing.T) {
 	}
 }
 
-// TestKillBeforeRename leaves what a kill leaves at the worst moment: a file half written, and the object as it was.
-func TestKillBeforeRename(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
+// newObjectFile returns a folder with the object ci/j1, and where its body is.
+func newObjectFile(t testing.TB) (dir, path string, before coslocal.Object) {
+	t.Helper()
+	dir = t.TempDir()
 	s := openFolder(t, dir)
 	must(t, s.CreateBucket(bucket, ""))
-	must(t, s.PutObject(bucket, "ci/j1", coslocal.Object{Body: []byte("old"), Tags: []coslocal.Tag{{Key: "a", Value: "b"}}}))
-	whole, err := os.ReadFile(filepath.Join(dir, bucket, "ci", "j1"))
+	must(t, s.PutObject(bucket, "ci/j1", coslocal.Object{
+		Body: []byte("old"), ETag: "other-2", LastModified: time.Unix(1e9, 0), Tags: []coslocal.Tag{{Key: "a", Value: "b"}},
+		Header: http.Header{"Content-Type": {"text/plain"}},
+	}))
+	before, _ = s.Object(bucket, "ci/j1")
+	must(t, s.Close())
+	return dir, filepath.Join(dir, bucket, "ci", "j1"), before
+}
+
+// TestKillBeforeRename leaves what a kill leaves before the first rename: files half
+// written, and the object as it was.
+func TestKillBeforeRename(t *testing.T) {
+	t.Parallel()
+	dir, path, before := newObjectFile(t)
+	body, err := os.ReadFile(path)
 	must(t, err)
-	for i := range len(whole) + 1 {
-		must(t, os.WriteFile(filepath.Join(dir, bucket, fmt.Sprintf(".tmp-%d", i)), whole[:i], 0o600))
+	for i := range len(body) + 1 {
+		must(t, os.WriteFile(filepath.Join(dir, bucket, fmt.Sprintf(".tmp-%d", i)), body[:i], 0o600))
+		must(t, os.WriteFile(filepath.Join(dir, bucket, ".meta", fmt.Sprintf(".tmp-%d", i)), body[:i], 0o600))
 	}
 	must(t, os.WriteFile(filepath.Join(dir, bucket, ".DS_Store"), []byte("x"), 0o600))
 	must(t, os.MkdirAll(filepath.Join(dir, bucket, ".git", "refs"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, bucket, ".git", "HEAD"), []byte("x"), 0o600))
-	must(t, s.Close())
-	again := openFolder(t, dir)
-	if diff := cmp.Diff(contents(s), contents(again)); diff != "" {
+	if diff := cmp.Diff(map[string]coslocal.Object{"ci/j1": before}, contents(openFolder(t, dir))); diff != "" {
 		t.Errorf("objects (-before +after):\n%s", diff)
 	}
-	if diff := cmp.Diff([]string{".DS_Store", ".git/HEAD", "ci/j1"}, files(t, filepath.Join(dir, bucket))); diff != "" {
+	if diff := cmp.Diff([]string{".DS_Store", ".git/HEAD", ".meta/ci/j1", "ci/j1"}, files(t, filepath.Join(dir, bucket))); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 }
 
-// TestFolderNamesWhatItCannotRead: a file that was put there by hand, or cut short, is never taken for an object.
+// TestKillBetweenRenames leaves a new body beside the metadata of the old one: the object
+// is the new one, and has no tags, as after an overwrite.
+func TestKillBetweenRenames(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := newObjectFile(t)
+	must(t, os.WriteFile(path, []byte("new"), 0o600))
+	s := openFolder(t, dir)
+	o, ok := s.Object(bucket, "ci/j1")
+	if !ok || string(o.Body) != "new" || o.ETag != `"22af645d1859cb5ca6da0c484f1f37ea"` || len(o.Tags) != 0 ||
+		time.Since(o.LastModified) > time.Hour || o.Header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("object %+v", o)
+	}
+	must(t, s.SetTags(bucket, "ci/j1", []coslocal.Tag{{Key: "c", Value: "d"}}))
+	must(t, s.Close())
+	if o, _ := openFolder(t, dir).Object(bucket, "ci/j1"); len(o.Tags) != 1 || string(o.Body) != "new" {
+		t.Errorf("tagged since: %+v", o)
+	}
+}
+
+// TestKillDuringDelete leaves metadata without an object, which is taken away.
+func TestKillDuringDelete(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := newObjectFile(t)
+	must(t, os.Remove(path))
+	s := openFolder(t, dir)
+	if left := files(t, filepath.Join(dir, bucket)); len(s.Keys(bucket, "")) != 0 || len(left) != 0 {
+		t.Errorf("keys %q, files %q", s.Keys(bucket, ""), left)
+	}
+	must(t, s.PutObject(bucket, "ci/j1/below", coslocal.Object{}))
+	if diff := cmp.Diff([]string{".meta/ci/j1/below", "ci/j1/below"}, files(t, filepath.Join(dir, bucket))); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+}
+
+// TestFileOfSomebody takes a file that was put into the folder for an object.
+func TestFileOfSomebody(t *testing.T) {
+	t.Parallel()
+	dir, _, before := newObjectFile(t)
+	must(t, os.WriteFile(filepath.Join(dir, bucket, "a b.txt"), []byte("by hand"), 0o600))
+	must(t, os.WriteFile(filepath.Join(dir, bucket, ".meta", "a b.txt"), []byte("no JSON"), 0o600))
+	s := openFolder(t, dir)
+	if o, ok := s.Object(bucket, "a b.txt"); !ok || string(o.Body) != "by hand" || o.ETag == "" || o.Tags != nil {
+		t.Errorf("object %+v", o)
+	}
+	if o, _ := s.Object(bucket, "ci/j1"); !cmp.Equal(o, before) {
+		t.Errorf("the other: %+v", o)
+	}
+	must(t, s.PutObject(bucket, "a b.txt", coslocal.Object{Body: []byte("by the server")}))
+	must(t, s.Close())
+	if o, _ := openFolder(t, dir).Object(bucket, "a b.txt"); string(o.Body) != "by the server" {
+		t.Errorf("overwritten: %+v", o)
+	}
+}
+
+// TestFileChanges notices that somebody writes to an object's file under the server's
+// eyes: the body would not be the one of its ETag.
+func TestFileChanges(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := newObjectFile(t)
+	s := openFolder(t, dir)
+	must(t, os.WriteFile(path, []byte("new"), 0o600))
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodGet, "/ci/j1", ""))), http.StatusInternalServerError, "InternalError")
+}
+
+// TestFolderNamesWhatItCannotRead makes sure that a file that can be no object is named,
+// and not passed over.
 func TestFolderNamesWhatItCannotRead(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{
-		"empty": "", "no newline": "{}", "not JSON": "a\nb\n", "no key": "\n{\"size\":0}\n", "other size": "abc\n{\"size\":2,\"key\":\"k\"}\n",
+	for name, file := range map[string]string{
+		"escape": "%zz", "slash": "a%2Fb", "dots": "%2E%2E", "hash": "%hash/0123", "second_of_a_name": "ci/%6A1",
 	} {
-		dir := t.TempDir()
-		s := openFolder(t, dir)
-		must(t, s.CreateBucket(bucket, ""))
-		must(t, s.Close())
-		must(t, os.WriteFile(filepath.Join(dir, bucket, "k"), []byte(text), 0o600))
-		if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), filepath.Join(bucket, "k")) {
+		dir, _, _ := newObjectFile(t)
+		path := filepath.Join(dir, bucket, filepath.FromSlash(file))
+		must(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		must(t, os.WriteFile(path, nil, 0o600))
+		if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "move it out of the folder") {
 			t.Errorf("%s: error %v", name, err)
 		}
 	}
@@ -239,11 +319,16 @@ func TestFolderNamesWhatItCannotRead(t *testing.T) {
 	if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil {
 		t.Error("took settings that are not JSON")
 	}
+	must(t, os.WriteFile(settings, []byte("{}"), 0o600))
+	if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), "delete it") {
+		t.Errorf("a bucket of the format before this one: %v", err)
+	}
 	must(t, os.Remove(settings))
 	openFolder(t, dir) // which the failure left unlocked
 }
 
-// TestDiskFails: what could not be kept is not answered with 200, and is not there.
+// TestDiskFails makes sure that what could not be kept is not answered with 200, and is
+// not there.
 func TestDiskFails(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -259,10 +344,34 @@ func TestDiskFails(t *testing.T) {
 	wantAnswer(t, do(s, signed(newRequest(t, http.MethodGet, "/gone", ""))), http.StatusInternalServerError, "InternalError")
 	wantAnswer(t, do(s, signed(newRequest(t, http.MethodDelete, "/gone?tagging", ""))), http.StatusInternalServerError, "InternalError")
 	wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/?tagging", "<Tagging><TagSet/></Tagging>"))), http.StatusInternalServerError, "InternalError")
+	if s.SetVersioning(bucket, "Enabled") == nil {
+		t.Error("versioning was set although it could not be kept")
+	}
+	if w := do(s, signed(newRequest(t, http.MethodGet, "/?versioning", ""))); w.Code != http.StatusOK || strings.Contains(w.Body.String(), "Enabled") {
+		t.Errorf("versioning that could not be kept: %s", w.Body)
+	}
 }
 
-// TestFolderEqualsMemory does the same to a server in memory and to one in a folder, which is killed and started again in
-// between, and finds no difference.
+// TestDiskFailsBetweenTheTwoFiles stores a new body whose metadata cannot be written: the
+// client is told, and the object is what the disk holds.
+func TestDiskFailsBetweenTheTwoFiles(t *testing.T) {
+	t.Parallel()
+	dir, _, _ := newObjectFile(t)
+	s := openFolder(t, dir)
+	metadata := filepath.Join(dir, bucket, ".meta", "ci", "j1")
+	must(t, os.Remove(metadata))
+	must(t, os.MkdirAll(filepath.Join(metadata, "in the way"), 0o755))
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodPut, "/ci/j1", "new"))), http.StatusInternalServerError, "InternalError")
+	now, _ := s.Object(bucket, "ci/j1")
+	must(t, s.Close())
+	again, _ := openFolder(t, dir).Object(bucket, "ci/j1")
+	if string(now.Body) != "new" || len(now.Tags) != 0 || now.ETag != again.ETag || string(again.Body) != "new" {
+		t.Errorf("before the restart %+v, after it %+v", now, again)
+	}
+}
+
+// TestFolderEqualsMemory does the same to a server in memory and to one in a folder,
+// which is killed and started again in between, and finds no difference.
 func TestFolderEqualsMemory(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

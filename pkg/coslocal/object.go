@@ -14,38 +14,47 @@ import (
 	"unicode/utf8"
 )
 
-// object is one version of an object. It never changes once it is in a bucket: a change puts another in its place.
+// object is one version of an object. Once it is in a bucket it never changes: a change
+// puts another one in its place.
 type object struct {
 	key      string
 	size     int64
 	body     []byte // in memory; nil when path is set
 	path     string // the file that holds it; "" in memory
 	header   http.Header
-	etag     string // quoted
+	md5      [md5.Size]byte
+	etag     string // quoted; the MD5 in hexadecimal digits unless a test set another
 	crc      uint64
 	modified time.Time // whole seconds, UTC
 	version  string    // "" unless the bucket was versioned
 	tags     []Tag
 }
 
-// nullVersion is the id of what is stored while versioning is suspended, or before it is ever set.
+// nullVersion is the id of what is stored while versioning is suspended, or before it is
+// ever set.
 const nullVersion = "null"
 
-// newObject fills in what follows from the body.
+// newObject returns an object with all that follows from its body.
 func newObject(key string, body []byte, now time.Time) *object {
-	sum := md5.Sum(body)
-	return &object{
+	o := &object{
 		key:      key,
 		size:     int64(len(body)),
 		body:     body,
-		etag:     `"` + hex.EncodeToString(sum[:]) + `"`,
+		md5:      md5.Sum(body),
 		crc:      crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)), // the table is made once, in hash/crc64
 		modified: now.UTC().Truncate(time.Second),
 	}
+	o.etag = o.defaultETag()
+	return o
 }
 
-// checkKey applies https://cloud.tencent.com/document/product/436/13324. Refusing "." and ".." as path segments is not in
-// there: COS is said to resolve them into another resource, and no client should depend on which.
+// defaultETag returns the ETag of an object that was uploaded in one piece, its MD5.
+func (o *object) defaultETag() string { return `"` + hex.EncodeToString(o.md5[:]) + `"` }
+
+// checkKey checks a key by the rules of
+// https://cloud.tencent.com/document/product/436/13324. That page does not refuse "." and
+// ".." between slashes, as this does: COS is said to resolve them into another resource,
+// and no client should depend on which.
 func checkKey(key string) error {
 	switch {
 	case len(key) > 850:
@@ -61,6 +70,7 @@ func checkKey(key string) error {
 	return nil
 }
 
+// hasDotSegment reports whether a part of the key between slashes is "." or "..".
 func hasDotSegment(key string) bool {
 	for segment := range strings.SplitSeq(key, "/") {
 		if segment == "." || segment == ".." {
@@ -70,8 +80,8 @@ func hasDotSegment(key string) bool {
 	return false
 }
 
-// isStoredHeader tells which headers of a PUT are kept with the object and given back:
-// https://cloud.tencent.com/document/product/436/7749. name is in canonical form.
+// isStoredHeader reports whether a header of a PUT is kept with the object and sent with
+// it: https://cloud.tencent.com/document/product/436/7749. The name is in canonical form.
 func isStoredHeader(name string) bool {
 	switch name {
 	case "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Type", "Expires",
@@ -81,6 +91,7 @@ func isStoredHeader(name string) bool {
 	return strings.HasPrefix(name, "X-Cos-Meta-")
 }
 
+// storedHeader returns a copy of the headers that are kept with an object.
 func storedHeader(sent http.Header) http.Header {
 	stored := make(http.Header, 4)
 	for name, values := range sent {
@@ -94,7 +105,8 @@ func storedHeader(sent http.Header) http.Header {
 	return stored
 }
 
-// checkHeader refuses what JSON, and so a folder, cannot hold as it is. What COS does with it is not documented.
+// checkHeader refuses metadata that JSON, and so a folder, cannot hold as it is. What COS
+// does with it is not documented.
 func checkHeader(stored http.Header) error {
 	for name, values := range stored {
 		if !utf8.ValidString(name + strings.Join(values, "")) {
@@ -104,6 +116,7 @@ func checkHeader(stored http.Header) error {
 	return nil
 }
 
+// putObject is PUT of an object: https://cloud.tencent.com/document/product/436/7749.
 func (c *call) putObject() (*Answer, error) {
 	header := c.HTTP.Header
 	if header.Get("X-Cos-Copy-Source") != "" {
@@ -127,26 +140,28 @@ func (c *call) putObject() (*Answer, error) {
 	}
 	a := newAnswer(http.StatusOK)
 	o.describe(a)
-	if o.version == nullVersion { // not told by a PUT: https://www.tencentcloud.com/document/product/436/7749
+	if o.version == nullVersion { // a PUT is not answered with this one: https://www.tencentcloud.com/document/product/436/7749
 		a.Header.Del("X-Cos-Version-Id")
 	}
 	return a, nil
 }
 
-// describe sets what COS tells of an object in every answer about it.
+// describe sets the headers that every answer about an object has.
 func (o *object) describe(a *Answer) {
 	a.Header["Etag"] = []string{o.etag}
 	a.Header["X-Cos-Hash-Crc64ecma"] = []string{strconv.FormatUint(o.crc, 10)}
 	o.describeVersion(a)
 }
 
+// describeVersion sets the version, in a bucket that was ever versioned.
 func (o *object) describeVersion(a *Answer) {
 	if o.version != "" {
 		a.Header["X-Cos-Version-Id"] = []string{o.version}
 	}
 }
 
-// getObject answers GET and HEAD.
+// getObject is GET and HEAD of an object:
+// https://cloud.tencent.com/document/product/436/7753.
 func (c *call) getObject() (*Answer, error) {
 	o, body, err := c.readObject()
 	if err != nil {
@@ -183,7 +198,7 @@ func (c *call) getObject() (*Answer, error) {
 	return a, nil
 }
 
-// readObject finds the object that the request names; its body only for a GET.
+// readObject returns the object that the request names, with its body if it is a GET.
 func (c *call) readObject() (*object, []byte, error) {
 	if c.HTTP.Method == http.MethodHead {
 		o, err := c.findObject()
@@ -196,7 +211,7 @@ func (c *call) readObject() (*object, []byte, error) {
 	return o, body, c.checkVersion(o)
 }
 
-// findObject finds the object that the request names.
+// findObject returns the object that the request names, without its body.
 func (c *call) findObject() (*object, error) {
 	o, ok := c.bucket.get(c.Request.Key)
 	if !ok {
@@ -205,12 +220,13 @@ func (c *call) findObject() (*object, error) {
 	return o, c.checkVersion(o)
 }
 
-// versionID is "" for "versionId=" too: coscli sends that. The Go SDK's Delete spells it with a capital V.
+// versionID returns the version that the request names. It is "" for "versionId=" too,
+// which coscli sends. The Go SDK's Delete spells it with a capital V.
 func (c *call) versionID() string {
 	return cmp.Or(c.Request.Query.Get("versionId"), c.Request.Query.Get("VersionId"))
 }
 
-// checkVersion accepts the newest version by its id.
+// checkVersion returns an error unless the request is for the newest version.
 func (c *call) checkVersion(o *object) error {
 	if o.isVersion(c.versionID()) {
 		return nil
@@ -219,10 +235,11 @@ func (c *call) checkVersion(o *object) error {
 		"The specified version does not exist; only the newest is kept here."}
 }
 
-// isVersion tells whether id means o, as "" does.
+// isVersion reports whether a version id means this object, as "" does.
 func (o *object) isVersion(id string) bool { return id == "" || id == cmp.Or(o.version, nullVersion) }
 
-// evaluateConditions evaluates If-* as RFC 9110, 13.2.2 orders them: 412, 304 or 200.
+// evaluateConditions evaluates the If-* headers in the order of RFC 9110, section 13.2.2,
+// and returns 412, 304 or 200.
 func (c *call) evaluateConditions(o *object) int {
 	h := c.HTTP.Header
 	if match := h.Get("If-Match"); match != "" {
@@ -242,7 +259,7 @@ func (c *call) evaluateConditions(o *object) int {
 	return http.StatusOK
 }
 
-// matchesETag takes a list, with or without quotes.
+// matchesETag reports whether an ETag is in a list, whose entries may be without quotes.
 func matchesETag(list, etag string) bool {
 	for candidate := range strings.SplitSeq(list, ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
@@ -253,7 +270,7 @@ func matchesETag(list, etag string) bool {
 	return false
 }
 
-// notModified is 304 with what a cache needs.
+// notModified returns the answer 304 with what a cache needs.
 func (o *object) notModified() *Answer {
 	a := newAnswer(http.StatusNotModified)
 	o.describe(a)
@@ -261,7 +278,8 @@ func (o *object) notModified() *Answer {
 	return a
 }
 
-// overrideHeaders applies response-content-type and its like: https://cloud.tencent.com/document/product/436/7753.
+// overrideHeaders sets the headers that parameters such as response-content-type ask for:
+// https://cloud.tencent.com/document/product/436/7753.
 func (c *call) overrideHeaders(a *Answer) {
 	for parameter, values := range c.Request.Query {
 		name, ok := strings.CutPrefix(parameter, "response-")
@@ -271,7 +289,8 @@ func (c *call) overrideHeaders(a *Answer) {
 	}
 }
 
-// cut reduces the body to a range. Several ranges at once are answered with the whole body, as RFC 9110 permits.
+// cut reduces the body to a range. Several ranges are answered with the whole body, as
+// RFC 9110 permits.
 func (a *Answer) cut(header string) error {
 	span, ok := strings.CutPrefix(header, "bytes=")
 	if !ok || strings.Contains(span, ",") {
@@ -291,7 +310,8 @@ func (a *Answer) cut(header string) error {
 	return nil
 }
 
-// parseRange reads "0-99", "100-" and "-50"; false for what is no range.
+// parseRange reads "0-99", "100-" and "-50", and reports whether the text is such a
+// range.
 func parseRange(span string, size int64) (first, last int64, ok bool) {
 	from, to, ok := strings.Cut(span, "-")
 	if !ok {
@@ -313,14 +333,16 @@ func parseRange(span string, size int64) (first, last int64, ok bool) {
 	return first, min(n, last), ok && isNumber && n >= first
 }
 
-// parsePosition takes digits and nothing else, however many: what is beyond int64 is beyond any object too.
+// parsePosition reads digits, however many: what is beyond int64 is beyond any object
+// too.
 func parsePosition(digits string) (int64, bool) {
-	n, _ := strconv.ParseInt(digits, 10, 64) // the greatest, if it is beyond
+	n, _ := strconv.ParseInt(digits, 10, 64) // the greatest int64 if it is beyond
 	return n, digits != "" && strings.Trim(digits, "0123456789") == ""
 }
 
-// deleteObject answers 204 whether or not the object was there. Without a versionId, a versioned bucket keeps a delete
-// marker: https://cloud.tencent.com/document/product/436/7743.
+// deleteObject is DELETE of an object. It answers 204 whether or not there was one.
+// Without a versionId, a versioned bucket keeps a delete marker:
+// https://cloud.tencent.com/document/product/436/7743.
 func (c *call) deleteObject() (*Answer, error) {
 	id := c.versionID()
 	marker, err := c.bucket.remove(c.Request.Key, id, c.Now)
