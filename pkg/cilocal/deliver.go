@@ -37,8 +37,8 @@ type Delivery struct {
 	Err error
 }
 
-// Deliveries returns the last 1,000 callbacks that were answered or failed, in the order in
-// which that became known.
+// Deliveries returns the last 1,000 callbacks that were answered or failed, in the order
+// in which that became known.
 func (s *Server) Deliveries() []Delivery {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,8 +102,8 @@ func (s *Server) deliver(d Delivery, url string) {
 	})
 }
 
-// post sends one callback and returns the status of the answer. The URL holds a token, and
-// is in no error.
+// post sends one callback and returns the status of the answer. The URL holds a token,
+// and is in no error.
 func (s *Server) post(url, format string, body []byte) (int, error) {
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
@@ -121,14 +121,14 @@ func (s *Server) post(url, format string, body []byte) (int, error) {
 	return response.StatusCode, nil
 }
 
-// newLoopbackTransport returns a transport that connects to this machine and nothing else:
-// the URL of a callback is whatever was submitted.
+// newLoopbackTransport returns a transport that connects to this machine and nothing
+// else: the URL of a callback is whatever was submitted.
 func newLoopbackTransport() *http.Transport {
 	return &http.Transport{DialContext: dialLoopback, DisableKeepAlives: true}
 }
 
-// dialLoopback connects to a name of this machine: an address of loopback, localhost, or a
-// name under .localhost (RFC 6761).
+// dialLoopback connects to a name of this machine: an address of loopback, localhost, or
+// a name under .localhost (RFC 6761).
 func dialLoopback(ctx context.Context, network, address string) (net.Conn, error) {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {

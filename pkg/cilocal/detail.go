@@ -106,7 +106,8 @@ func (s *Server) writeOperation(w *writer, j *job, state string, callback bool) 
 	}
 }
 
-// writeOutputFile writes the object that a job wrote. Only callbacks have an ObjectPrefix.
+// writeOutputFile writes the object that a job wrote. Only callbacks have an
+// ObjectPrefix.
 func writeOutputFile(w *writer, j *job, callback bool) {
 	prefix, name := j.outputName()
 	w.element("OutputFile", func() {

@@ -52,7 +52,8 @@ type Job struct {
 	MD5 string
 	// UserData is a text that CI returns as it was submitted.
 	UserData string
-	// Operation is XML, further elements of the job's Operation. Jobs may share a large one.
+	// Operation is XML, further elements of the job's Operation. Jobs may share a large
+	// one.
 	Operation string
 
 	// Callback is the URL to call back at, "no" for none, "" for the URL of the queue.
@@ -80,7 +81,8 @@ type Plan struct {
 	// Age is how long ago the job was made. A job older than Wait and Run has ended
 	// already when it is submitted.
 	Age time.Duration
-	// Wait is how long the job stays Submitted, and Run how long it is Running after that.
+	// Wait is how long the job stays Submitted, and Run how long it is Running after
+	// that.
 	Wait, Run time.Duration
 	// Code makes the job fail, with this code and Message. CI documents no list of codes.
 	Code, Message string
@@ -89,8 +91,9 @@ type Plan struct {
 
 	// Lost is for a job whose callbacks never come.
 	Lost bool
-	// Callbacks has, for each callback of the job, how long after its end it is sent. None
-	// means one, at once. {0, 0} is a callback that comes twice, {time.Hour} a late one.
+	// Callbacks has, for each callback of the job, how long after its end it is sent.
+	// None means one, at once. {0, 0} is a callback that comes twice, {time.Hour} a late
+	// one.
 	Callbacks []time.Duration
 }
 
@@ -159,9 +162,9 @@ func (j *job) content() []byte {
 	return fmt.Appendf(nil, "the output of the %s job %s\n", j.Tag, j.ID)
 }
 
-// outputName returns prefix and name of the object that the job writes, which together are
-// its key. Where the template numbers its files, CI calls what comes before the number the
-// prefix, and leaves it out of the name.
+// outputName returns prefix and name of the object that the job writes, which together
+// are its key. Where the template numbers its files, CI calls what comes before the
+// number the prefix, and leaves it out of the name.
 //
 //	template                      prefix              name
 //	out/a.mp4                                         out/a.mp4

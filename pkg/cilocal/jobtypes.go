@@ -74,8 +74,8 @@ func findJobType(tag string) (jobType, bool) {
 }
 
 // queueTypes are the queues that a bucket gets, with the names of
-// https://cloud.tencent.com/document/product/436/53970. Category is what queues are called
-// by at their own path; the types of jobs are spelled otherwise.
+// https://cloud.tencent.com/document/product/436/53970. Category is what the answers about
+// queues call a type, and differs from what jobs call it.
 var queueTypes = []struct {
 	queueType, category, name, path string
 }{

@@ -21,8 +21,8 @@ const (
 	maxPage     = 100
 )
 
-// describeJobs is GET /jobs/<id>[,<id>…]: jobs in the order of the ids, and the ids that
-// are not known.
+// describeJobs is GET /jobs/<id>[,<id>…]: jobs in the order of the ids, and the ids not
+// known.
 func (c *call) describeJobs() (*coslocal.Answer, error) {
 	ids := strings.Split(c.id, ",")
 	if len(ids) > maxIDs {
@@ -146,8 +146,8 @@ func readTime(q url.Values, name string) (time.Time, error) {
 	return t, nil
 }
 
-// The token of a page names the last job of the page before, so that jobs that are made in
-// the meantime neither shift the pages nor are shown twice.
+// The token of a page names the last job of the page before, so that jobs that are made
+// in the meantime neither shift the pages nor are shown twice.
 
 // formatToken returns the token of the page behind a job or run.
 func formatToken(k sortKey) string {
@@ -167,8 +167,8 @@ func parseToken(text string) (sortKey, error) {
 	return k, nil
 }
 
-// includes reports whether something with this creation and state belongs to the list, and
-// not to a page before. CI compares whole seconds.
+// includes reports whether something with this creation and state belongs to the list,
+// and not to a page before. CI compares whole seconds.
 func (p page) includes(k sortKey, state string) bool {
 	switch {
 	case !p.after.IsZero() && k.second <= p.after.Unix():

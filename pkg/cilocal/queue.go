@@ -46,7 +46,8 @@ func newQueues(now time.Time) []*Queue {
 	return queues
 }
 
-// target returns where a queue calls back at an event, "" for nowhere, and in which format.
+// target returns where a queue calls back at an event, "" for nowhere, and in which
+// format.
 func (q *Queue) target(event string) (url, format string) {
 	format = formatXML
 	if strings.EqualFold(q.Notify.ResultFormat, formatJSON) {
@@ -124,7 +125,8 @@ func (s *Server) SetCallback(bucket, url, format string) error {
 	return nil
 }
 
-// describeQueues is GET /queue and its like: https://cloud.tencent.com/document/product/460/42324.
+// describeQueues is GET /queue and its like:
+// https://cloud.tencent.com/document/product/460/42324.
 func (c *call) describeQueues() (*coslocal.Answer, error) {
 	q := c.Request.Query
 	number, err := readCount(q.Get("pageNumber"), 1, 1<<20)

@@ -172,8 +172,8 @@ func (s *Server) end(j *job, at time.Time) {
 	}
 }
 
-// finish returns the state that a job ends in, and writes its output if that is Success. A
-// job whose output cannot be written has failed; the code is a guess.
+// finish returns the state that a job ends in, and writes its output if that is Success.
+// A job whose output cannot be written has failed; the code is a guess.
 func (s *Server) finish(j *job) (state, code, message string) {
 	if j.plan.Code != "" {
 		return Failed, j.plan.Code, j.plan.Message

@@ -36,8 +36,8 @@ const (
 // [coslocal.DefaultCredential], goes by the system's clock, writes no outputs, and lets
 // each job succeed at once.
 type Options struct {
-	// COS is where jobs write their outputs. With nil they write none, and are reported as
-	// if they had.
+	// COS is where jobs write their outputs. With nil they write none, and are reported
+	// as if they had.
 	COS *coslocal.Server
 	// Credentials are the API keys accepted; none means coslocal.DefaultCredential.
 	Credentials []coslocal.Credential
@@ -73,8 +73,9 @@ type Options struct {
 	MoreTags []string
 }
 
-// Server is CI: an http.Handler for requests to {bucket}.ci.{region}.{domain}. What it can
-// do to requests (refuse them, break them, tell which came) is its [coslocal.Frontend].
+// Server is CI: an http.Handler for requests to {bucket}.ci.{region}.{domain}. What it
+// can do to requests (refuse them, break them, tell which came) is its
+// [coslocal.Frontend].
 type Server struct {
 	*coslocal.Frontend
 	options  Options
@@ -135,8 +136,8 @@ func New(o Options) *Server {
 	return s
 }
 
-// Close ends what the server does by itself, and waits for the callbacks on their way. Jobs
-// end no more after that, and call back no more.
+// Close ends what the server does by itself, and waits for the callbacks on their way.
+// Jobs end no more after that, and call back no more.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	s.closed = true
@@ -148,9 +149,9 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// CreateBucket makes CI take jobs for a bucket, with one queue for each type of queue, that
-// call nobody back. An empty region answers in every one. A bucket that is there already
-// stays as it is.
+// CreateBucket makes CI take jobs for a bucket, with one queue for each type of queue,
+// that call nobody back. An empty region answers in every one. A bucket that is there
+// already stays as it is.
 func (s *Server) CreateBucket(name, region string) error {
 	if i := strings.LastIndexByte(name, '-'); i <= 0 || strings.Trim(name[i+1:], "0123456789") != "" || name[i+1:] == "" {
 		return fmt.Errorf("create bucket %q: the name must be <name>-<appid>", name)
@@ -263,8 +264,8 @@ func operations() []operation {
 	return list
 }
 
-// oldPaths are where jobs that are not of media were asked for before /jobs took them all,
-// with the prefix of their ids.
+// oldPaths are where jobs that are not of media were asked for before /jobs took them
+// all, with the prefix of their ids.
 var oldPaths = []struct {
 	path             string
 	prefix           byte

@@ -118,8 +118,9 @@ func isURL(text string) bool {
 	return strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://")
 }
 
-// cancelJob is PUT /jobs/<id>?cancel: https://cloud.tencent.com/document/product/460/85082.
-// A job that is cancelled is not called back; whether CI does is not documented.
+// cancelJob is PUT /jobs/<id>?cancel:
+// https://cloud.tencent.com/document/product/460/85082. A job that is cancelled is not
+// called back; whether CI does is not documented.
 func (c *call) cancelJob() (*coslocal.Answer, error) {
 	j := c.bucket.jobByID[c.id]
 	if j == nil || !j.isRemembered(c.Now) {

@@ -87,8 +87,8 @@ func (e *element) appendInner(b *bytes.Buffer) {
 	}
 }
 
-// listNames are the elements that CI's JSON has as an array even where there is one. Which
-// it has is not documented; these are arrays in the samples since 2026.
+// listNames are the elements that CI's JSON has as an array even where there is one.
+// Which it has is not documented; these are arrays in the samples since 2026.
 var listNames = map[string]bool{
 	"JobsDetail": true, "Md5Info": true, "ObjectName of OutputFile": true, "Audio": true, "Video": true,
 	"Subtitle": true, "Tasks": true, "CosHeaders": true, "WatermarkTemplateId": true,

@@ -31,8 +31,8 @@ type Run struct {
 type Task struct {
 	Type string // the Tag of the job, or "Start"
 	Name string // of the node in the workflow
-	// JobID is made up by AddRun where it is empty. The job itself is not made: use AddJob
-	// with the id, and the run's ids in its Workflow.
+	// JobID is made up by AddRun where it is empty. The job itself is not made: use
+	// AddJob with the id, and the run's ids in its Workflow.
 	JobID string
 	// Code and Message make the task fail, and with it the run.
 	Code, Message string
@@ -190,7 +190,8 @@ func (s *Server) runTime(t time.Time, layout string) string {
 	return t.In(s.location).Format(layout)
 }
 
-// triggerWorkflow is POST /triggerworkflow: https://cloud.tencent.com/document/product/460/54640.
+// triggerWorkflow is POST /triggerworkflow:
+// https://cloud.tencent.com/document/product/460/54640.
 func (c *call) triggerWorkflow() (*coslocal.Answer, error) {
 	q := c.Request.Query
 	if q.Get("workflowId") == "" || q.Get("object") == "" {
@@ -214,7 +215,8 @@ func (c *call) triggerWorkflow() (*coslocal.Answer, error) {
 	}), nil
 }
 
-// describeRun is GET /workflowexecution/<id>: https://cloud.tencent.com/document/product/460/45949.
+// describeRun is GET /workflowexecution/<id>:
+// https://cloud.tencent.com/document/product/460/45949.
 func (c *call) describeRun() (*coslocal.Answer, error) {
 	r := c.bucket.runByID[c.id]
 	if r == nil || !r.isRemembered(c.Now) {
@@ -250,8 +252,8 @@ func writeTopology(w *writer, r *run) {
 	})
 }
 
-// listRuns is GET /workflowexecution?workflowId=…: https://cloud.tencent.com/document/product/460/80050.
-// The runs of a list have no tasks.
+// listRuns is GET /workflowexecution?workflowId=…:
+// https://cloud.tencent.com/document/product/460/80050. The runs of a list have no tasks.
 func (c *call) listRuns() (*coslocal.Answer, error) {
 	q := c.Request.Query
 	if q.Get("workflowId") == "" {

@@ -63,7 +63,7 @@ func (a *Answer) writeHeader(w http.ResponseWriter) {
 }
 
 // Error is an error as COS answers it, with a status and a code of
-// https://cloud.tencent.com/document/product/436/7730. CI answers errors in the same form.
+// https://cloud.tencent.com/document/product/436/7730. CI's errors have the same form.
 type Error struct {
 	Status  int
 	Code    string
@@ -112,7 +112,8 @@ func asError(err error) *Error {
 	return &Error{http.StatusInternalServerError, "InternalError", err.Error()}
 }
 
-// errorAnswer returns the answer for err: https://cloud.tencent.com/document/product/436/7730.
+// errorAnswer returns the answer for err:
+// https://cloud.tencent.com/document/product/436/7730.
 func (x *Exchange) errorAnswer(err error) *Answer {
 	e := asError(err)
 	a := newAnswer(e.Status)

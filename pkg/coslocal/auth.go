@@ -59,9 +59,9 @@ type signedRequest struct {
 	query url.Values
 }
 
-// Verify returns an [*Error], unless the request has a valid signature by an accepted key.
-// The header names of r must be in canonical form. Key, time and signature are checked in
-// the order of https://cloud.tencent.com/document/product/436/40105.
+// Verify returns an [*Error], unless the request has a valid signature by an accepted
+// key. The header names of r must be in canonical form. Key, time and signature are
+// checked in the order of https://cloud.tencent.com/document/product/436/40105.
 func (v *Verifier) Verify(r *http.Request, now time.Time) error {
 	signed := signedRequest{r, parseQuery(r.URL.RawQuery)}
 	auth, ok := signed.findAuthorization()
@@ -151,9 +151,9 @@ func splitNames(list string) []string {
 	return slices.Compact(names)
 }
 
-// checkToken compares the session token. Which codes COS answers is not documented. Here a
-// temporary key without its token does not exist, and a token that is not the key's own is
-// taken for one that has expired.
+// checkToken compares the session token. Which codes COS answers is not documented. Here
+// a temporary key without its token does not exist, and a token that is not the key's own
+// is taken for one that has expired.
 func (v *Verifier) checkToken(c Credential, r signedRequest) error {
 	token := v.token(r)
 	switch {

@@ -22,7 +22,8 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 )
 
-// documented is the key of the examples in https://cloud.tencent.com/document/product/436/7778.
+// documented is the key of the examples in
+// https://cloud.tencent.com/document/product/436/7778.
 var documented = coslocal.Credential{
 	SecretID:  "AKIDQjz3ltompVjBni5LitkWHFlFpwkn9U5q",
 	SecretKey: "BQYIM75p8x0iWVFSIgqEKwFprpRSVHlz",
@@ -90,7 +91,8 @@ func TestDocumentedSignatures(t *testing.T) {
 	}
 }
 
-// TestDocumentedSignatureInURL sends the download example's signature as parameters, encoded and not, and as one parameter.
+// TestDocumentedSignatureInURL sends the download example's signature as parameters,
+// encoded and not, and as one parameter.
 func TestDocumentedSignatureInURL(t *testing.T) {
 	t.Parallel()
 	for name, parameters := range map[string]string{
@@ -231,8 +233,9 @@ func TestPresignedURL(t *testing.T) {
 	}
 }
 
-// signLikeNode signs as cos-nodejs-sdk-v5 does, by the page and not by any code of this package: all of host,
-// content-length, content-md5 and x-cos-*, but neither Content-Type nor the token, which is added afterwards.
+// signLikeNode signs as cos-nodejs-sdk-v5 does, by the page and not by any code of this
+// package: all of host, content-length, content-md5 and x-cos-*, but neither Content-Type
+// nor the token, which is added afterwards.
 func signLikeNode(r *http.Request, c coslocal.Credential, now time.Time) {
 	headers := map[string]string{"host": r.URL.Host}
 	if r.ContentLength > 0 {
@@ -330,7 +333,8 @@ func TestSignerOfNodeSDK(t *testing.T) {
 	}
 }
 
-// TestSignatureOfNoPath: a URL without a path is sent, and so signed, as one with a slash.
+// TestSignatureOfNoPath: a URL without a path is sent, and so signed, as one with a
+// slash.
 func TestSignatureOfNoPath(t *testing.T) {
 	t.Parallel()
 	r := newRequest(t, http.MethodHead, "/", "")
@@ -348,7 +352,8 @@ func TestSignTimeAlone(t *testing.T) {
 	wantAnswer(t, do(documentedServer(t, 1557989760), r), http.StatusForbidden, "AccessDenied")
 }
 
-// FuzzAuthorization looks for an authorization that makes the server panic, or that it takes without knowing the key.
+// FuzzAuthorization looks for an authorization that makes the server panic, or that it
+// takes without knowing the key.
 func FuzzAuthorization(f *testing.F) {
 	f.Add(documentedGETSignature, "response-content-type=a", "/a")
 	f.Add("", documentedGETSignature, "/exampleobject(腾讯云)")

@@ -15,7 +15,8 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
-// A PUT whose answer is lost on its way back: COS did it, and the next try must not take the conflict for another's.
+// A PUT whose answer is lost on its way back: COS did it, and the next try must not take
+// the conflict for another's.
 func Example() {
 	const bucket, key = "records-1250000000", "ci/jobs/j1.json"
 	server, err := coslocal.New(coslocal.Options{})
@@ -77,8 +78,8 @@ func ExampleNew() {
 	fmt.Println(http.ListenAndServe("127.0.0.1:9000", server))
 }
 
-// A client and a COS with no socket between. In a testing/synctest bubble the delay of the
-// fault would take no time at all.
+// A client and a COS with no socket between. In a testing/synctest bubble the delay of
+// the fault would take no time at all.
 func ExampleServer_RoundTrip() {
 	server, err := coslocal.New(coslocal.Options{})
 	if err != nil {

@@ -62,8 +62,8 @@ func (f *Frontend) ClearFaults() {
 	f.changeFaults(func([]*fault) []*fault { return nil })
 }
 
-// changeFaults replaces the list, so that a request can go through it without a lock while
-// Match calls whatever it likes.
+// changeFaults replaces the list, so that a request can go through it without a lock
+// while Match calls whatever it likes.
 func (f *Frontend) changeFaults(change func([]*fault) []*fault) {
 	f.faultMu.Lock()
 	defer f.faultMu.Unlock()

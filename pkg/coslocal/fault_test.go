@@ -132,7 +132,8 @@ func TestFaultBody(t *testing.T) {
 	}
 }
 
-// TestFaultHeader changes the real answer: without its CRC, the SDK takes a PUT that was done for a failure.
+// TestFaultHeader changes the real answer: without its CRC, the SDK takes a PUT that was
+// done for a failure.
 func TestFaultHeader(t *testing.T) {
 	t.Parallel()
 	s, sdk := start(t, coslocal.Options{})
@@ -157,7 +158,8 @@ func TestFaultTruncate(t *testing.T) {
 	}
 }
 
-// TestFaultTruncateWithoutBody: what has no body arrives whole, and half of one byte is none.
+// TestFaultTruncateWithoutBody: what has no body arrives whole, and half of one byte is
+// none.
 func TestFaultTruncateWithoutBody(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

@@ -10,9 +10,10 @@ import (
 )
 
 // Frontend is what the local servers of Tencent Cloud have in common, the COS of this
-// package and the CI of package cilocal. It reads bucket and region from the host, keeps a
-// log of requests, breaks what a [Fault] says, verifies every signature, refuses what Deny
-// says, and sends the answer. What a request asks for is done by FrontendOptions.Serve.
+// package and the CI of package cilocal. It reads bucket and region from the host, keeps
+// a log of requests, breaks what a [Fault] says, verifies every signature, refuses what
+// Deny says, and sends the answer. What a request asks for is done by
+// FrontendOptions.Serve.
 //
 // A Frontend is an [http.Handler], and an [http.RoundTripper] for clients that need no
 // socket. It is safe for concurrent use.
@@ -56,7 +57,8 @@ type FrontendOptions struct {
 type Exchange struct {
 	// HTTP is the request, with header names in canonical form.
 	HTTP *http.Request
-	// Request is the request as the log keeps it. Its maps are copies; nobody changes them.
+	// Request is the request as the log keeps it. Its maps are copies; nobody changes
+	// them.
 	Request *Request
 	// Now is when the request came.
 	Now time.Time

@@ -75,7 +75,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// newMemory returns a server without a listener; the tests that send what no SDK sends call it directly.
+// newMemory returns a server without a listener; the tests that send what no SDK sends
+// call it directly.
 func newMemory(t testing.TB, o coslocal.Options) *coslocal.Server {
 	t.Helper()
 	s, err := coslocal.New(o)

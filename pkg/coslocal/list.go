@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// listResult has the elements of https://cloud.tencent.com/document/product/436/7734, in its order and without a
-// namespace.
+// listResult has the elements of https://cloud.tencent.com/document/product/436/7734, in
+// that order and without a namespace.
 type listResult struct {
 	XMLName        xml.Name `xml:"ListBucketResult"`
 	Name           string
@@ -23,8 +23,10 @@ type listResult struct {
 	Contents       []listEntry
 }
 
+// commonPrefix stands for all keys that begin with it.
 type commonPrefix struct{ Prefix string }
 
+// listEntry is an object in a list.
 type listEntry struct {
 	Key          string
 	LastModified string
@@ -34,6 +36,7 @@ type listEntry struct {
 	StorageClass string
 }
 
+// listObjects is GET of a bucket.
 func (c *call) listObjects() (*Answer, error) {
 	q := c.Request.Query
 	result := listResult{
@@ -61,7 +64,8 @@ func (c *call) listObjects() (*Answer, error) {
 	return xmlAnswer(result)
 }
 
-// fill lists what comes after the marker. A page is full when it holds MaxKeys keys and common prefixes together.
+// fill lists what comes after the marker. A page is full when it has MaxKeys entries,
+// keys and common prefixes together.
 func (l *listResult) fill(b *bucket) {
 	keys := b.keys()
 	for i := sort.SearchStrings(keys, max(l.Prefix, l.Marker)); i < len(keys) && strings.HasPrefix(keys[i], l.Prefix); {
@@ -82,8 +86,8 @@ func (l *listResult) fill(b *bucket) {
 	}
 }
 
-// group returns what stands in the list for keys[i], itself or its common prefix, and the index of the next key that this
-// does not stand for.
+// group returns what the list shows for keys[i], the key itself or the common prefix that
+// it belongs to, and the index of the first key after it that is not shown by that.
 func (l *listResult) group(keys []string, i int) (name string, next int) {
 	key := keys[i]
 	if l.Delimiter == "" {
@@ -98,11 +102,13 @@ func (l *listResult) group(keys []string, i int) (name string, next int) {
 	return name, i + sort.Search(len(rest), func(j int) bool { return !strings.HasPrefix(rest[j], name) })
 }
 
-// isPrefix tells whether name is a common prefix: everything that has the delimiter after the prefix is.
+// isPrefix reports whether an entry of the list is a common prefix: it has the delimiter
+// behind the prefix that was asked for.
 func (l *listResult) isPrefix(name string) bool {
 	return l.Delimiter != "" && strings.Contains(name[len(l.Prefix):], l.Delimiter)
 }
 
+// add appends a common prefix or an object.
 func (l *listResult) add(b *bucket, name string) {
 	if l.isPrefix(name) {
 		l.CommonPrefixes = append(l.CommonPrefixes, commonPrefix{name})
@@ -117,6 +123,7 @@ func (l *listResult) add(b *bucket, name string) {
 	l.Contents = append(l.Contents, o.listEntry())
 }
 
+// listEntry returns the object as lists show it.
 func (o *object) listEntry() listEntry {
 	e := listEntry{
 		Key:          o.key,

@@ -198,7 +198,8 @@ func TestDeleteMultipleLimit(t *testing.T) {
 	}
 }
 
-// TestDenyDeleteMultiple: each key is refused or deleted as a DELETE of it alone would be.
+// TestDenyDeleteMultiple: each key is refused or deleted as a DELETE of it alone would
+// be.
 func TestDenyDeleteMultiple(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})
@@ -324,7 +325,8 @@ func TestCreateOnlyIsAsked(t *testing.T) {
 	}
 }
 
-// TestVersionsGrow: the clock stands still, and every version has an id of its own, greater than the one before.
+// TestVersionsGrow: the clock stands still, and every version has an id of its own,
+// greater than the one before.
 func TestVersionsGrow(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{Clock: func() time.Time { return time.Unix(0, 100) }})
@@ -342,7 +344,8 @@ func TestVersionsGrow(t *testing.T) {
 	}
 }
 
-// TestVersionIDOfPut: while versioning is suspended, a PUT does not tell the id that a HEAD tells.
+// TestVersionIDOfPut: while versioning is suspended, a PUT does not tell the id that a
+// HEAD tells.
 func TestVersionIDOfPut(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})
@@ -454,7 +457,8 @@ func TestContentRange(t *testing.T) {
 	}
 }
 
-// TestConditionsOnPutAreIgnored is what makes them dangerous: COS has no compare-and-swap.
+// TestConditionsOnPutAreIgnored is what makes them dangerous: COS has no
+// compare-and-swap.
 func TestConditionsOnPutAreIgnored(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})
@@ -646,7 +650,8 @@ func TestErrorBody(t *testing.T) {
 	}
 }
 
-// TestNotImplemented makes sure that an operation that is not there does not become one that is.
+// TestNotImplemented makes sure that an operation that is not there does not become one
+// that is.
 func TestNotImplemented(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})
@@ -677,5 +682,30 @@ func TestObjectIsACopy(t *testing.T) {
 	after, _ := s.Object(bucket, "k")
 	if !bytes.Equal(after.Body, []byte("body")) || after.Tags[0].Key != "a" || after.Header.Get("x-cos-meta-a") != "1" {
 		t.Errorf("object = %+v", after)
+	}
+}
+
+// TestStoredHeaders shows which headers of a PUT come back with the object, each of them.
+func TestStoredHeaders(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	kept := map[string]string{
+		"Cache-Control": "no-cache", "Content-Disposition": "inline", "Content-Encoding": "identity", "Content-Language": "zh",
+		"Content-Type": "text/plain", "Expires": "Thu, 01 Dec 1994 16:00:00 GMT", "X-Cos-Storage-Class": "STANDARD_IA", "X-Cos-Meta-A": "b",
+	}
+	put := newRequest(t, http.MethodPut, "/a", "v")
+	put.Header.Set("X-Other", "not kept")
+	for name, value := range kept {
+		put.Header.Set(name, value)
+	}
+	wantAnswer(t, do(s, signed(put)), http.StatusOK, "")
+	answer := do(s, signed(newRequest(t, http.MethodGet, "/a", "")))
+	for name, value := range kept {
+		if got := answer.Header().Get(name); got != value {
+			t.Errorf("%s = %q, want %q", name, got, value)
+		}
+	}
+	if got := answer.Header().Get("X-Other"); got != "" {
+		t.Errorf("X-Other = %q", got)
 	}
 }

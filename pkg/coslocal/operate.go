@@ -11,9 +11,11 @@ import (
 )
 
 const (
-	// maxObjectSize is COS's limit for one PUT: https://cloud.tencent.com/document/product/436/14518.
+	// maxObjectSize is COS's limit for one PUT:
+	// https://cloud.tencent.com/document/product/436/14518.
 	maxObjectSize = 5 << 30
-	// maxXMLSize bounds a request body that is XML; the largest in use, a thousand keys to delete, is smaller.
+	// maxXMLSize bounds a request body of XML. The largest that occurs, a thousand keys
+	// to delete, is smaller.
 	maxXMLSize = 2 << 20
 )
 
@@ -36,6 +38,7 @@ func (c *call) operate() (*Answer, error) {
 	return c.operateOnBucket()
 }
 
+// operateOnBucket performs a request without a key.
 func (c *call) operateOnBucket() (*Answer, error) {
 	switch c.Request.Action() {
 	case "GetBucket":
@@ -61,7 +64,8 @@ func (c *call) operateOnBucket() (*Answer, error) {
 	return nil, errNotImplemented
 }
 
-// readBody reads the whole body and checks it against Content-MD5, so that what is stored is what was sent.
+// readBody reads the whole body and checks it against Content-MD5, so that what is stored
+// is what was sent.
 func (c *call) readBody(limit int64) ([]byte, error) {
 	length := c.HTTP.ContentLength
 	if length > limit {
@@ -85,12 +89,12 @@ var (
 		"You did not provide the number of bytes specified by the Content-Length HTTP header."}
 )
 
-// readAll reads exactly length bytes, or all there are when the length is not known.
+// readAll reads exactly length bytes or, when the length is not known, all there are.
 func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 	if r == nil {
 		return nil, nil
 	}
-	const trusted = 1 << 20 // longer ones are not set aside for on the mere announcement
+	const trusted = 1 << 20 // no more memory is set aside for a length that is only announced
 	if 0 < length && length <= trusted {
 		body := make([]byte, length)
 		if _, err := io.ReadFull(r, body); err != nil {
@@ -108,7 +112,8 @@ func readAll(r io.Reader, length, limit int64) ([]byte, error) {
 	return body, nil
 }
 
-// checkMD5 applies Content-MD5 when it is sent: https://cloud.tencent.com/document/product/436/32467.
+// checkMD5 checks a body against Content-MD5, where that is sent:
+// https://cloud.tencent.com/document/product/436/32467.
 func checkMD5(header string, body []byte) error {
 	if header == "" {
 		return nil

@@ -49,8 +49,8 @@ func newRequest(r *http.Request, service string, now time.Time) *Request {
 	}
 }
 
-// requestHost returns the host that a request is for. A request that was made for a client
-// and handed to a handler has it in the URL alone.
+// requestHost returns the host that a request is for. A request that was made for a
+// client and handed to a handler has it in the URL alone.
 func requestHost(r *http.Request) string {
 	return cmp.Or(r.Host, r.URL.Host)
 }
@@ -71,8 +71,8 @@ func canonical(r *http.Request) *http.Request {
 	return r
 }
 
-// splitHost returns bucket and region of {bucket}.{service}.{region}.{domain}, whatever the
-// domain is, and "" of any other host. The service may be followed by "-internal":
+// splitHost returns bucket and region of {bucket}.{service}.{region}.{domain}, whatever
+// the domain is, and "" of any other host. The service may be followed by "-internal":
 // https://cloud.tencent.com/document/product/436/6224.
 func splitHost(host, service string) (bucket, region string) {
 	if i := strings.LastIndexByte(host, ':'); i >= 0 {
@@ -143,8 +143,8 @@ func (r Request) bucketAction() string {
 	return actionName(r.Method, "Bucket", http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete)
 }
 
-// actionName joins a method and what it acts on: ("GET", "Object") is "GetObject". It is ""
-// for a method that is not among the known ones.
+// actionName joins a method and what it acts on: ("GET", "Object") is "GetObject". It is
+// "" for a method that is not among the known ones.
 func actionName(method, on string, known ...string) string {
 	if !slices.Contains(known, method) {
 		return ""

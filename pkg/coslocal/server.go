@@ -11,42 +11,48 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Errors of the Go methods of a [Server]; over HTTP the same conditions are COS's error codes.
+// Errors of the Go methods of a [Server]. Over HTTP they are error codes of COS.
 var (
 	ErrNoSuchBucket = errors.New("no such bucket")
 	ErrNoSuchKey    = errors.New("no such key")
 )
 
-// ErrLocked is New's error when another server, of this process or another, keeps its buckets in Options.Dir.
+// ErrLocked is New's error when another server, of this process or another, keeps its
+// buckets in Options.Dir.
 var ErrLocked = errors.New("another server keeps its buckets there")
 
 // Credential is one API key that the server accepts.
 type Credential struct {
 	SecretID  string
 	SecretKey string
-	// SessionToken makes it a temporary key: requests must carry the token. Empty: they must carry none.
+	// SessionToken makes it a temporary key, and requests must carry the token. Without
+	// one, requests must carry none.
 	SessionToken string
 }
 
-// DefaultCredential is what a server accepts when Options.Credentials is empty. It opens nothing but this server.
+// DefaultCredential returns the key that a server accepts when Options.Credentials is
+// empty. It opens nothing but local servers.
 func DefaultCredential() Credential {
 	return Credential{SecretID: "coslocal-secret-id", SecretKey: "coslocal-secret-key"}
 }
 
-// Options say where a [Server] keeps its objects and whom it lets in. The zero value keeps them in memory, accepts
-// [DefaultCredential] and goes by the system's clock.
+// Options say where a [Server] keeps its objects and whom it lets in. With the zero value
+// it keeps them in memory, accepts [DefaultCredential], and goes by the system's clock.
 type Options struct {
-	// Dir is the folder that keeps the buckets; "" keeps them in memory. What is there is read at the start. It is
-	// locked until Server.Close or the end of the process: one server at a time.
+	// Dir is the folder that keeps the buckets; "" keeps them in memory. What is in it is
+	// read at the start. It is locked until Server.Close or the end of the process, so
+	// that one server has it at a time.
 	Dir string
 	// Credentials are the API keys accepted; none means DefaultCredential.
 	Credentials []Credential
-	// Clock tells the server's time, for Last-Modified and the validity of signatures; nil means time.Now.
+	// Clock returns the server's time, for Last-Modified and the validity of signatures;
+	// nil means time.Now.
 	Clock func() time.Time
-	// MaxClockSkew is how far in the future a signature may begin; 0 means 15 minutes. A signature past its end is never
-	// accepted.
+	// MaxClockSkew is how far in the future a signature may begin; 0 means 15 minutes. A
+	// signature past its end is never accepted.
 	MaxClockSkew time.Duration
-	// KeepRequests is how many of the last requests Server.Requests can tell of; 0 means 1,000, negative none.
+	// KeepRequests is how many of the last requests Frontend.Requests returns; 0 means
+	// 1,000, and a negative number none.
 	KeepRequests int
 }
 
@@ -104,7 +110,8 @@ func (s *Server) open() error {
 	return nil
 }
 
-// Close lets another server have Options.Dir. No request may be on its way then, and none come after.
+// Close lets another server have Options.Dir. No request may be under way, and none may
+// come after it.
 func (s *Server) Close() error {
 	if s.lock == nil {
 		return nil

@@ -16,23 +16,28 @@ type Tag struct {
 	Value string `json:"value"`
 }
 
-// How many tags an object and a bucket may have: https://cloud.tencent.com/document/product/436/35665 and 436/8281.
+// How many tags an object and a bucket may have:
+// https://cloud.tencent.com/document/product/436/35665 and 436/8281.
 const (
 	maxObjectTags = 10
 	maxBucketTags = 50
 )
 
-// tagging is the body of GET and PUT ?tagging: https://cloud.tencent.com/document/product/436/42997. Pointers tell an
-// element that is missing from one that is empty.
+// tagging is the body of GET and PUT ?tagging:
+// https://cloud.tencent.com/document/product/436/42997. It has pointers because an
+// element that is missing differs from one that is empty.
 type tagging struct {
 	XMLName xml.Name `xml:"Tagging"`
 	TagSet  *tagSet
 }
 
+// tagSet is the list in a tagging.
 type tagSet struct{ Tag []tagXML }
 
+// tagXML is one tag of it.
 type tagXML struct{ Key, Value *string }
 
+// taggingAnswer returns an answer that lists tags.
 func taggingAnswer(tags []Tag) (*Answer, error) {
 	set := &tagSet{}
 	for i := range tags {
@@ -41,8 +46,8 @@ func taggingAnswer(tags []Tag) (*Answer, error) {
 	return xmlAnswer(tagging{TagSet: set})
 }
 
-// readTags reads the body of PUT ?tagging.
-func (c *call) readTags(most int) ([]Tag, error) {
+// readTags reads the body of PUT ?tagging, with at most maxTags tags.
+func (c *call) readTags(maxTags int) ([]Tag, error) {
 	var t tagging
 	if err := c.readXML(&t); err != nil {
 		return nil, err
@@ -57,10 +62,10 @@ func (c *call) readTags(most int) ([]Tag, error) {
 		}
 		tags[i] = Tag{*tag.Key, *tag.Value}
 	}
-	return tags, checkTags(tags, most)
+	return tags, checkTags(tags, maxTags)
 }
 
-// headerTags reads x-cos-tagging: key=value&key=value, URL-encoded.
+// headerTags reads the header x-cos-tagging: key=value&key=value, URL-encoded.
 func headerTags(header string) ([]Tag, error) {
 	if header == "" {
 		return nil, nil
@@ -78,17 +83,18 @@ func headerTags(header string) ([]Tag, error) {
 	return tags, checkTags(tags, maxObjectTags)
 }
 
-// checkTags applies the limits of https://cloud.tencent.com/document/product/436/35665.
-func checkTags(tags []Tag, most int) error {
-	if len(tags) > most {
-		return invalidTag(fmt.Sprintf("There can be no more than %d tags.", most))
+// checkTags checks tags against the limits of
+// https://cloud.tencent.com/document/product/436/35665.
+func checkTags(tags []Tag, maxTags int) error {
+	if len(tags) > maxTags {
+		return invalidTag(fmt.Sprintf("There can be no more than %d tags.", maxTags))
 	}
-	seen := make(map[string]bool, len(tags))
+	keys := make(map[string]bool, len(tags))
 	for _, tag := range tags {
-		if seen[tag.Key] {
+		if keys[tag.Key] {
 			return invalidTag("Cannot provide multiple tags with the same key.")
 		}
-		seen[tag.Key] = true
+		keys[tag.Key] = true
 		if !isTagText(tag.Key, 127) || !isTagText(tag.Value, 255) {
 			return invalidTag("A tag key has 1 to 127 characters, a value 1 to 255: Chinese, letters, digits, space and + - _ = / . : @")
 		}
@@ -96,8 +102,9 @@ func checkTags(tags []Tag, most int) error {
 	return nil
 }
 
-func isTagText(text string, most int) bool {
-	if n := utf8.RuneCountInString(text); n < 1 || n > most {
+// isTagText reports whether a tag can have text as its key or value.
+func isTagText(text string, maxRunes int) bool {
+	if n := utf8.RuneCountInString(text); n < 1 || n > maxRunes {
 		return false
 	}
 	for _, r := range text {
@@ -109,6 +116,8 @@ func isTagText(text string, most int) bool {
 	return true
 }
 
+// getObjectTagging is GET ?tagging of an object, with an empty set for one without tags:
+// https://cloud.tencent.com/document/product/436/42998.
 func (c *call) getObjectTagging() (*Answer, error) {
 	o, err := c.findObject()
 	if err != nil {
@@ -121,6 +130,7 @@ func (c *call) getObjectTagging() (*Answer, error) {
 	return a, err
 }
 
+// putObjectTagging is PUT ?tagging of an object, which replaces all its tags.
 func (c *call) putObjectTagging() (*Answer, error) {
 	tags, err := c.readTags(maxObjectTags)
 	if err != nil {
@@ -129,10 +139,12 @@ func (c *call) putObjectTagging() (*Answer, error) {
 	return c.retag(tags, http.StatusOK)
 }
 
+// deleteObjectTagging is DELETE ?tagging of an object.
 func (c *call) deleteObjectTagging() (*Answer, error) {
 	return c.retag(nil, http.StatusNoContent)
 }
 
+// retag replaces the tags of the object that the request names.
 func (c *call) retag(tags []Tag, status int) (*Answer, error) {
 	o, err := c.bucket.retag(c.Request.Key, tags, c.checkVersion)
 	if err != nil {
@@ -143,7 +155,8 @@ func (c *call) retag(tags []Tag, status int) (*Answer, error) {
 	return a, nil
 }
 
-// getBucketTagging answers 404 for a bucket without tags, unlike an object's: https://cloud.tencent.com/document/product/436/8277.
+// getBucketTagging is GET ?tagging of a bucket. Unlike an object's, it answers 404 where
+// there are no tags: https://cloud.tencent.com/document/product/436/8277.
 func (c *call) getBucketTagging() (*Answer, error) {
 	tags := c.bucket.readSettings().Tags
 	if len(tags) == 0 {
@@ -152,6 +165,8 @@ func (c *call) getBucketTagging() (*Answer, error) {
 	return taggingAnswer(tags)
 }
 
+// putBucketTagging is PUT ?tagging of a bucket, the request of a client that means an
+// object and sends no key.
 func (c *call) putBucketTagging() (*Answer, error) {
 	tags, err := c.readTags(maxBucketTags)
 	if err != nil {
@@ -160,6 +175,7 @@ func (c *call) putBucketTagging() (*Answer, error) {
 	return newAnswer(http.StatusNoContent), c.bucket.changeSettings(func(s *bucketSettings) { s.Tags = tags })
 }
 
+// deleteBucketTagging is DELETE ?tagging of a bucket.
 func (c *call) deleteBucketTagging() (*Answer, error) {
 	return newAnswer(http.StatusNoContent), c.bucket.changeSettings(func(s *bucketSettings) { s.Tags = nil })
 }

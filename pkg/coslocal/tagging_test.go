@@ -206,7 +206,8 @@ func TestTaggingHeaderRefused(t *testing.T) {
 	}
 }
 
-// TestEmptyKeyTagsTheBucket is the trap that the SDK sets: an empty or odd key becomes a request on the bucket.
+// TestEmptyKeyTagsTheBucket is the trap that the SDK sets: an empty or odd key becomes a
+// request on the bucket.
 func TestEmptyKeyTagsTheBucket(t *testing.T) {
 	t.Parallel()
 	s, sdk := start(t, coslocal.Options{})
@@ -228,5 +229,29 @@ func TestEmptyKeyTagsTheBucket(t *testing.T) {
 	must(t, err)
 	if tags := s.BucketTags(bucket); len(tags) != 0 {
 		t.Errorf("bucket tags = %v", tags)
+	}
+}
+
+// TestTaggingVersion names the version in each answer about the tags of an object, if the
+// bucket was ever versioned.
+func TestTaggingVersion(t *testing.T) {
+	t.Parallel()
+	const body = "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>"
+	s := newMemory(t, coslocal.Options{})
+	for _, versioned := range []bool{false, true} {
+		if versioned {
+			must(t, s.SetVersioning(bucket, "Enabled"))
+		}
+		must(t, s.PutObject(bucket, "a", coslocal.Object{}))
+		want, _ := s.Object(bucket, "a")
+		for _, request := range []*http.Request{
+			newRequest(t, http.MethodPut, "/a?tagging", body), newRequest(t, http.MethodGet, "/a?tagging", ""),
+			newRequest(t, http.MethodDelete, "/a?tagging", ""),
+		} {
+			got := do(s, signed(request)).Header().Get("x-cos-version-id")
+			if got != want.VersionID || (got != "") != versioned {
+				t.Errorf("%s: version %q, want %q", request.Method, got, want.VersionID)
+			}
+		}
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// HandlerTransport is an [http.RoundTripper] that hands each request to a handler, with no
-// socket between.
+// HandlerTransport is an [http.RoundTripper] that hands each request to a handler, with
+// no socket between.
 //
 // Where a connection would break, the client sees what it would see there:
 // syscall.ECONNRESET if the handler panics with http.ErrAbortHandler before a byte of its

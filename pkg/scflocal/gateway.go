@@ -88,8 +88,8 @@ type Gateway struct {
 	Invoke func(r *http.Request, payload []byte) ([]byte, error)
 }
 
-// ServeHTTP implements [http.Handler]: it makes an event of a request, and an answer of the
-// integrated response.
+// ServeHTTP implements [http.Handler]: it makes an event of a request, and an answer of
+// the integrated response.
 func (g Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequestBytes))
 	if err != nil {

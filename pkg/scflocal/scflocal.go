@@ -1,8 +1,8 @@
-// Package scflocal runs a Go1 function on this machine as SCF runs it. The function is its
-// own process, the built binary, which learns its port from _LAMBDA_SERVER_PORT and is
-// invoked over scf-go-lib's RPC, with an environment and a deadline for each invocation.
-// [Gateway] stands before it and makes trigger events of HTTP requests, as a function URL
-// does; [TimerEvent] makes those of a timer.
+// Package scflocal runs a Go1 function on this machine as SCF runs it. The function is
+// its own process, the built binary, which learns its port from _LAMBDA_SERVER_PORT and
+// is invoked over scf-go-lib's RPC, with an environment and a deadline for each
+// invocation. [Gateway] stands before it and makes trigger events of HTTP requests, as a
+// function URL does; [TimerEvent] makes those of a timer.
 //
 // It is for development and tests: it limits no memory and isolates nothing.
 package scflocal
@@ -49,8 +49,8 @@ type Function struct {
 const startTimeout = 20 * time.Second
 
 // Start starts the binary and waits until it answers, or ctx ends. The environment of the
-// process is env (NAME=value) and what SCF sets, and nothing else. What the process prints
-// goes to output.
+// process is env (NAME=value) and what SCF sets, and nothing else. What the process
+// prints goes to output.
 //
 // The instance runs until Stop, which the caller must call. Neither the end of ctx nor a
 // signal to this process ends it, so that an invocation can still be waited for.

@@ -35,8 +35,9 @@ func NewServerWith(t testing.TB, o cilocal.Options, buckets ...string) *Server {
 	return &Server{s, l, "http://{bucket}.ci.{region}.localhost:" + l.Port}
 }
 
-// New returns a server with buckets that does not listen, for a client that takes it as its
-// transport, in a testing/synctest bubble for example. It is closed when the test ends.
+// New returns a server with buckets that does not listen, for a client that takes it as
+// its transport, in a testing/synctest bubble for example. It is closed when the test
+// ends.
 func New(t testing.TB, o cilocal.Options, buckets ...string) *cilocal.Server {
 	t.Helper()
 	s := cilocal.New(o)

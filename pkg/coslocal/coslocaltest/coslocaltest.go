@@ -83,8 +83,8 @@ func Listen(t testing.TB, h http.Handler) *Listener {
 	return &Listener{URL: listening.URL, Port: port, transport: transport}
 }
 
-// Client returns a client that connects to this server, whatever the host of a URL, and to
-// nothing else: a name under .localhost needs no DNS, and a test cannot reach the real
+// Client returns a client that connects to this server, whatever the host of a URL, and
+// to nothing else: a name under .localhost needs no DNS, and a test cannot reach the real
 // service by mistake. All clients of a server share their connections.
 func (l *Listener) Client() *http.Client {
 	return &http.Client{Transport: l.transport}
