@@ -2,7 +2,6 @@ package receive
 
 import (
 	"context"
-	"errors"
 
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -52,23 +51,36 @@ const Probe store.Outcome = "probe"
 
 // Callback stores all that the body of a callback says.
 //
-// Its error wraps a [*model.MalformedError] where the body, or a part of it, was not
-// understood; the body is then kept, under the key Results.Rejected. It wraps
-// [cosclient.ErrUnavailable] where trying again later may help, and
-// [cosclient.ErrMisconfigured] where a setting or a permission must change first.
+// Its error wraps a [*model.MalformedError] where the body, or some of its jobs, were not
+// understood; the body is then kept, under the key Results.Rejected, and the other jobs
+// are stored. It wraps [cosclient.ErrUnavailable] where trying again later may help, and
+// [cosclient.ErrMisconfigured] where a setting or a permission must change first. Of
+// several errors it is the most severe.
 func (r *Receiver) Callback(ctx context.Context, body []byte) (results Results, err error) {
 	defer parallel.Recover(&err)
 	callback, malformed := model.Decode(body)
+	var notKept error
 	if malformed != nil {
-		results.Rejected, err = r.Reject(ctx, body)
-		return results, mostSevere([]error{err, malformed})
+		results.Rejected, notKept = r.Reject(ctx, body)
 	}
-	if callback.Probe != "" {
-		results.Jobs = []Result{{Kind: model.KindReview, ID: callback.Probe, Outcome: Probe}}
-		return results, nil
+	switch {
+	case callback == nil:
+	case callback.Probe != "":
+		results.Jobs = []Result{probeResult(callback.Probe)}
+	default:
+		results.Jobs, err = r.storeAll(ctx, callback)
 	}
-	results.Jobs, err = r.storeAll(ctx, callback.Records, callback.Older)
+	if err = cosclient.MostSevere([]error{err, notKept}); err == nil {
+		err = malformed
+	}
 	return results, err
+}
+
+func probeResult(probe string) Result {
+	if probe == model.ProbeEmpty {
+		return Result{Outcome: Probe}
+	}
+	return Result{Kind: model.KindReview, ID: probe, Outcome: Probe}
 }
 
 // Reject keeps a body that is no callback, so that nothing is lost, and returns the key.
@@ -77,74 +89,59 @@ func (r *Receiver) Reject(ctx context.Context, body []byte) (key string, err err
 	return r.Store.PutRejected(ctx, body, "")
 }
 
-// Record stores one record, and the older versions of it that are given, and tags its
-// outputs. Its error is like that of Callback.
+// Record stores one record and tags its outputs. The older versions of it, if any are
+// given, go to its history. Its error is like that of Callback. The result has an outcome
+// if the newest version is stored, even if there is an error.
 func (r *Receiver) Record(ctx context.Context, newest *model.Record, older ...*model.Record) (Result, error) {
 	return r.storeOne(ctx, newest, older, new(tagCount))
 }
 
-// storeAll stores records, with the older versions of them that came in the same body, and
-// forgets each of them as soon as it is encoded. Its error is the most severe of what
-// happened.
-func (r *Receiver) storeAll(ctx context.Context, records, older []*model.Record) ([]Result, error) {
+// storeAll stores the records of a callback, and lets go of each as soon as it is encoded.
+// Its error is the most severe of what happened.
+func (r *Receiver) storeAll(ctx context.Context, callback *model.Callback) ([]Result, error) {
+	records, older := callback.Records, groupByID(callback.Older)
 	results := make([]Result, len(records))
-	olderOf := map[string][]*model.Record{} // by the record's key
-	for _, o := range older {
-		olderOf[o.Key("")] = append(olderOf[o.Key("")], o)
-	}
 	tagged := new(tagCount)
 	errs := parallel.ForEach(len(records), maxJobsAtOnce, func(i int) (err error) {
 		record := records[i]
 		records[i] = nil // it can have megabytes
-		results[i], err = r.storeOne(ctx, record, olderOf[record.Key("")], tagged)
+		results[i], err = r.storeOne(ctx, record, older[recordID{record.Kind, record.ID}], tagged)
 		return err
 	})
-	return results, mostSevere(errs)
+	return results, cosclient.MostSevere(errs)
 }
 
-// storeOne stores a record with its older versions and tags its outputs, neither of which
-// waits for the other.
+// recordID is what the versions of one record have in common.
+type recordID struct {
+	kind model.Kind
+	id   string
+}
+
+func groupByID(records []*model.Record) map[recordID][]*model.Record {
+	groups := map[recordID][]*model.Record{}
+	for _, r := range records {
+		id := recordID{r.Kind, r.ID}
+		groups[id] = append(groups[id], r)
+	}
+	return groups
+}
+
+// storeOne stores a record and tags its outputs, neither of which waits for the other.
 func (r *Receiver) storeOne(ctx context.Context, record *model.Record, older []*model.Record, tagged *tagCount) (Result, error) {
 	result := Result{Kind: record.Kind, ID: record.ID, State: record.State, Type: record.Tag, Queue: record.QueueID}
 	if record.Input != nil {
 		result.Bucket = record.Input.Bucket
 	}
 	waitForTags := r.startTagging(ctx, record, tagged)
-	err := r.putRecord(ctx, record, older, &result)
+	err := r.putRecord(ctx, &result, record, older)
 	tags := waitForTags()
 	result.Tags, result.RefusedTag = tags.results, tags.refused
-	return result, mostSevere([]error{err, tags.err})
+	return result, cosclient.MostSevere([]error{err, tags.err})
 }
 
-// putRecord stores a record with its older versions, and says so in the result.
-func (r *Receiver) putRecord(ctx context.Context, record *model.Record, older []*model.Record, result *Result) (err error) {
+// putRecord stores a record and its older versions, and says so in the result.
+func (r *Receiver) putRecord(ctx context.Context, result *Result, record *model.Record, older []*model.Record) (err error) {
 	defer parallel.Recover(&err) // the tags are still waited for
 	result.Outcome, result.Key, err = r.Store.PutRecord(ctx, record, older...)
 	return err
-}
-
-// mostSevere returns the error that decides what is to be done: a bug, else a setting,
-// else COS, else a body that is not understood.
-func mostSevere(errs []error) error {
-	var worst error
-	for _, err := range errs {
-		if err != nil && (worst == nil || severity(err) > severity(worst)) {
-			worst = err
-		}
-	}
-	return worst
-}
-
-func severity(err error) int {
-	_, malformed := errors.AsType[*model.MalformedError](err)
-	switch {
-	case malformed:
-		return 0
-	case errors.Is(err, cosclient.ErrUnavailable):
-		return 1
-	case errors.Is(err, cosclient.ErrMisconfigured):
-		return 2
-	default:
-		return 3
-	}
 }

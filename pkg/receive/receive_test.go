@@ -116,14 +116,23 @@ func putObject(t *testing.T, cos *coslocal.Server, key string, modified time.Tim
 
 func TestProbe(t *testing.T) {
 	t.Parallel()
-	body, err := os.ReadFile("../../testdata/callbacks/probe.json")
+	console, err := os.ReadFile("../../testdata/callbacks/probe.json")
 	if err != nil {
 		t.Fatal(err)
 	}
 	cos := newCOS(t)
-	got, err := newReceiver(t, cos).Callback(t.Context(), body)
-	if err != nil || len(got.Jobs) != 1 || got.Jobs[0].Outcome != receive.Probe || len(cos.Keys(recordBucket, "")) != 0 {
-		t.Errorf("Callback = %+v, %v; stored %v", got, err, cos.Keys(recordBucket, ""))
+	for body, want := range map[string]receive.Result{
+		string(console): {Kind: "review", ID: "test_trace_id", Outcome: receive.Probe},
+		"":              {Outcome: receive.Probe},
+		"\ufeff \r\n":   {Outcome: receive.Probe},
+	} {
+		got, err := newReceiver(t, cos).Callback(t.Context(), []byte(body))
+		if diff := cmp.Diff(receive.Results{Jobs: []receive.Result{want}}, got); diff != "" || err != nil {
+			t.Errorf("%.20q: error %v; results (-want +got):\n%s", body, err, diff)
+		}
+	}
+	if cos.RequestCount() != 0 {
+		t.Errorf("%d requests", cos.RequestCount())
 	}
 }
 
@@ -145,6 +154,78 @@ func TestRejected(t *testing.T) {
 	got, err = r.Callback(t.Context(), []byte("hello"))
 	if !errors.Is(err, cosclient.ErrMisconfigured) || got.Rejected != "" {
 		t.Errorf("Callback = %+v, %v; want ErrMisconfigured", got, err)
+	}
+}
+
+// Of a body that was understood in part, the jobs that were are stored, and all of it is
+// kept.
+func TestPartlyRejected(t *testing.T) {
+	t.Parallel()
+	body := callback(`{"JobId":"j1"}`, `{"State":"Success"}`, `{"JobId":"../x"}`, `{"JobId":"j2"}`)
+	cos := newCOS(t)
+	r := newReceiver(t, cos)
+	got, err := r.Callback(t.Context(), body)
+	partial, ok := errors.AsType[*model.PartialError](err)
+	if !ok || len(partial.Faults) != 2 {
+		t.Errorf("error = %v; want a PartialError about two jobs", err)
+	}
+	wantStored(t, got, "j1", "j2")
+	kept, _ := cos.Object(recordBucket, got.Rejected)
+	if diff := cmp.Diff(string(body), string(kept.Body)); diff != "" {
+		t.Errorf("kept under %q (-want +got):\n%s", got.Rejected, diff)
+	}
+
+	// What can be stored is, even if the body cannot be kept; and the other way round.
+	for _, test := range []struct {
+		denied, rejected string
+		stored           []string
+	}{
+		{"rejected/", "", []string{"j3"}},
+		{"j3.json", "ci/rejected/", nil},
+	} {
+		cos := newCOS(t)
+		cos.Deny(func(r coslocal.Request) bool { return strings.Contains(r.Key, test.denied) })
+		got, err := newReceiver(t, cos).Callback(t.Context(), callback(`{"JobId":"j3"}`, `{"State":"Success"}`))
+		if !isMisconfigured(err) || !strings.HasPrefix(got.Rejected, test.rejected) || (got.Rejected == "") != (test.rejected == "") {
+			t.Errorf("%s denied: rejected %q, error %v", test.denied, got.Rejected, err)
+		}
+		wantStored(t, got, test.stored...)
+	}
+}
+
+// wantStored checks which jobs of a callback are stored.
+func wantStored(t *testing.T, results receive.Results, want ...string) {
+	t.Helper()
+	var got []string
+	for _, j := range results.Jobs {
+		if j.Outcome == store.Created {
+			got = append(got, j.ID)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("stored (-want +got):\n%s", diff)
+	}
+}
+
+// Of an id that a body holds several times, the newest version becomes the record and the
+// others its history, also where another kind has the same id.
+func TestOlderVersions(t *testing.T) {
+	t.Parallel()
+	end := func(second int) string { return fmt.Sprintf("2026-05-06T12:00:%02d+08:00", second) }
+	cos := newCOS(t)
+	r := newReceiver(t, cos)
+	got, err := r.Callback(t.Context(), callback(
+		job("j1", "Success", "", end(2)), job("j2", "Success", "", end(1)), job("j1", "Success", "", end(3)), job("j1", "Running", "", "")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStored(t, got, "j1", "j2")
+	stored, _ := cos.Object(recordBucket, "ci/jobs/j1.json")
+	if !strings.Contains(string(stored.Body), end(3)) {
+		t.Errorf("the record is %s", stored.Body)
+	}
+	if history := cos.Keys(recordBucket, "ci/history/"); len(history) != 2 || !strings.HasPrefix(history[0], "ci/history/jobs/j1/") || !strings.HasPrefix(history[1], "ci/history/jobs/j1/") {
+		t.Errorf("history %q; want two versions of j1", history)
 	}
 }
 

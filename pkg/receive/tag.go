@@ -87,7 +87,7 @@ func (r *Receiver) tagOutputs(ctx context.Context, outputs []model.Output, endTi
 	if i := slices.IndexFunc(errs, isRefusal); i >= 0 {
 		t.refused = errs[i]
 	}
-	t.err = mostSevere(slices.DeleteFunc(errs, isRefusal))
+	t.err = cosclient.MostSevere(slices.DeleteFunc(errs, isRefusal))
 	return t
 }
 
