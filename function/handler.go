@@ -22,28 +22,38 @@ import (
 
 // Options are what a Handler works with.
 type Options struct {
-	Pool    *store.Pool
-	Output  io.Writer              // where log lines go
-	Environ func() []string        // returns the process's variables, as NAME=value
-	Version string                 // what GET answers
-	Backoff func() backoff.BackOff // returns the waits between tries at COS; nil means the store's own
+	Transport http.RoundTripper      // to COS and CI; nil means that of [cosclient.NewTransport]
+	Output    io.Writer              // where log lines go
+	Environ   func() []string        // returns the process's variables, as NAME=value
+	Version   string                 // what GET answers
+	Backoff   func() backoff.BackOff // returns the waits between tries at COS and CI; nil means the usual ones
 }
 
 // A Handler answers the trigger events of one instance. It is safe for concurrent use.
 type Handler struct {
 	options Options
+	pool    *store.Pool
 	level   *slog.LevelVar
 	log     *slog.Logger
 }
 
 // NewHandler returns a Handler that logs JSON lines.
 func NewHandler(o Options) *Handler {
+	if o.Transport == nil {
+		o.Transport = cosclient.NewTransport()
+	}
 	level := new(slog.LevelVar)
-	return &Handler{options: o, level: level, log: slog.New(slog.NewJSONHandler(o.Output, &slog.HandlerOptions{Level: level}))}
+	return &Handler{
+		options: o,
+		pool:    store.NewPool(o.Transport),
+		level:   level,
+		log:     slog.New(slog.NewJSONHandler(o.Output, &slog.HandlerOptions{Level: level})),
+	}
 }
 
-// Invoke answers one trigger event. It returns an error only for an event that is no
-// HTTP request; everything else that can happen is an HTTP answer.
+// Invoke answers one trigger event. It returns no error for an HTTP request: whatever can
+// happen to one is an HTTP answer. For a timer's event it returns one where something kept
+// it from comparing all of CI's jobs with the records, and for any other event always.
 func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, err error) {
 	id := requestID(ctx)
 	defer func() {
@@ -52,14 +62,15 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, 
 		}
 	}()
 	event, err := trigger.Parse(payload)
-	if err == nil && event.Timer != nil {
-		err = &trigger.UnsupportedError{Trigger: "Timer"}
-	}
-	if err != nil {
-		h.log.Error("not an HTTP request", "requestId", id, "error", printable(err.Error(), longText))
+	switch {
+	case err != nil:
+		h.log.Error("not an event that this function answers", "requestId", id, "error", printable(err.Error(), longText))
 		return nil, err
+	case event.Timer != nil:
+		return h.reconcile(ctx, id, event.Timer)
+	default:
+		return h.answer(ctx, id, event.Request).encode()
 	}
-	return h.answer(ctx, id, event.Request).encode()
 }
 
 // requestID returns SCF's id of the invocation.
@@ -152,13 +163,17 @@ func (c *call) open(e config.Environment) *response {
 		return c.responseForError(err)
 	}
 	c.handler.level.Set(c.config.LogLevel)
-	options := storeOptions(c.config)
-	options.Backoff = c.handler.options.Backoff
-	options.Warn = func(message string) { c.handler.log.Warn(message, "requestId", c.id) }
-	if c.store, err = c.handler.options.Pool.Open(options); err != nil {
+	if c.store, err = c.handler.openStore(c.id, storeOptions(c.config)); err != nil {
 		return c.responseForError(err)
 	}
 	return nil
+}
+
+// openStore opens a store for one invocation, of the given id.
+func (h *Handler) openStore(id string, o store.Options) (*store.Store, error) {
+	o.Backoff = h.options.Backoff
+	o.Warn = func(message string) { h.log.Warn(message, "requestId", id) }
+	return h.pool.Open(o)
 }
 
 // storeOptions returns the options of the store that the settings describe.
@@ -207,9 +222,15 @@ func withReserve(ctx context.Context) (context.Context, context.CancelFunc) {
 	if !ok { // not from SCF
 		return context.WithTimeout(ctx, 30*time.Second)
 	}
-	limit := time.Until(deadline)
-	if f, ok := functioncontext.FromContext(ctx); ok && f.TimeLimitInMs > 0 {
-		limit = time.Duration(f.TimeLimitInMs) * time.Millisecond
-	}
+	limit := cmp.Or(invocationLimit(ctx), time.Until(deadline))
 	return context.WithDeadline(ctx, deadline.Add(-max(limit/10, 300*time.Millisecond)))
+}
+
+// invocationLimit returns the time limit of the invocation, or 0 where SCF does not say.
+func invocationLimit(ctx context.Context) time.Duration {
+	f, ok := functioncontext.FromContext(ctx)
+	if !ok {
+		return 0
+	}
+	return time.Duration(f.TimeLimitInMs) * time.Millisecond
 }

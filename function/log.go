@@ -3,13 +3,16 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/receive"
 )
 
@@ -50,6 +53,17 @@ func printable(s string, max int) string {
 	}, start), max)
 }
 
+// logBug logs a bug, which is a panic or an error, with the stack where it happened.
+func (h *Handler) logBug(id string, bug any) {
+	stack := debug.Stack()
+	if p, ok := bug.(*parallel.PanicError); ok {
+		bug, stack = p.Value, p.Stack
+	}
+	h.log.Error("bug", "requestId", id, "error", printable(fmt.Sprint(bug), 3*shortText), "stack", truncate(string(stack), maxStack))
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
 // log writes the one line of a request. Its fields are on one level, since CLS indexes the
 // first alone. GET and HEAD are logged at debug level only.
 func (c *call) log(ctx context.Context, r *response, results receive.Results, took time.Duration) {
@@ -60,7 +74,7 @@ func (c *call) log(ctx context.Context, r *response, results receive.Results, to
 	fields := []slog.Attr{
 		slog.String("requestId", c.id),
 		slog.Int("status", r.status),
-		slog.Float64("durationMs", float64(took.Microseconds())/1000),
+		slog.Float64("durationMs", milliseconds(took)),
 		slog.String("method", printable(c.request.Method, shortText)),
 		slog.String("source", printable(c.request.SourceIP, shortText)),
 		slog.Int("bodyBytes", c.bodyBytes),

@@ -12,8 +12,6 @@ import (
 	"runtime/debug"
 
 	"github.com/tencentyun/scf-go-lib/cloudfunction"
-
-	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // version is the build's, set by scripts/build.sh.
@@ -49,7 +47,7 @@ func main() {
 	// The environment is read once: scf-go-lib adds to it what comes with each invocation,
 	// and nothing of one is to be seen in the next.
 	environ := os.Environ()
-	h := NewHandler(Options{Pool: store.NewPool(nil), Output: os.Stdout, Environ: func() []string { return environ }, Version: version})
+	h := NewHandler(Options{Output: os.Stdout, Environ: func() []string { return environ }, Version: version})
 	h.log.Info("started", "version", version)
 	cloudfunction.StartHandler(invoke(h.Invoke))
 }

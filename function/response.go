@@ -2,9 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
-	"runtime/debug"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
@@ -108,14 +106,10 @@ func (c *call) responseForError(err error) *response {
 	}
 }
 
-// internalError is the answer to a bug: a panic, or an error of no known kind. Its stack
-// is in the log alone.
+// internalError is the answer to a bug: a panic, or an error of no known kind. What it
+// says is in the log alone.
 func (h *Handler) internalError(id string, bug any) *response {
-	stack := debug.Stack()
-	if p, ok := bug.(*parallel.PanicError); ok {
-		bug, stack = p.Value, p.Stack
-	}
-	h.log.Error("bug", "requestId", id, "error", printable(fmt.Sprint(bug), 3*shortText), "stack", truncate(string(stack), maxStack))
+	h.logBug(id, bug)
 	return errorResponse(http.StatusInternalServerError, "internal", receive.BugReason)
 }
 

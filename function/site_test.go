@@ -103,7 +103,7 @@ func (s *site) newReceiver(t testing.TB, transport http.RoundTripper) *receiver 
 	}
 	output := new(textBuffer)
 	return &receiver{s, NewHandler(Options{
-		Pool: store.NewPool(transport), Output: output, Environ: func() []string { return nil }, Version: "v1.2.3",
+		Transport: transport, Output: output, Environ: func() []string { return nil }, Version: "v1.2.3",
 		Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Millisecond) },
 	}), output}
 }

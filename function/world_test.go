@@ -148,7 +148,7 @@ func newWorld(t *testing.T, instances int) *world {
 func (w *world) newInstance(n int) *instance {
 	i := &instance{world: w, n: n}
 	i.handler = NewHandler(Options{
-		Pool: store.NewPool(i), Output: io.Discard, Environ: func() []string { return nil }, Version: "sim",
+		Transport: i, Output: io.Discard, Environ: func() []string { return nil }, Version: "sim",
 		Backoff: func() backoff.BackOff { return backoff.NewConstantBackOff(time.Second) },
 	})
 	return i
