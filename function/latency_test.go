@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
@@ -90,6 +91,9 @@ func TestRoundTrips(t *testing.T) {
 // TestLatency measures the same over sockets. The best of some tries tells, as the machine
 // may be busy; the bound stays.
 func TestLatency(t *testing.T) {
+	if !testsize.Full() {
+		t.Skip("measures by a real clock: " + testsize.Variable + "=1 runs it")
+	}
 	for _, c := range courses() {
 		t.Run(c.name, func(t *testing.T) {
 			best := time.Hour
