@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
@@ -652,4 +654,23 @@ func TestStoreOptions(t *testing.T) {
 	if diff := cmp.Diff(want, storeOptions(c)); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
+}
+
+// TestAnswersWithoutDeadline answers an invocation that has none, as SCF's always have,
+// after half a minute.
+func TestAnswersWithoutDeadline(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	s.Inject(coslocal.Fault{Delay: time.Hour})
+	synctest.Test(t, func(t *testing.T) {
+		r := s.newReceiver(t, s.Server)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		ctx = functioncontext.NewContext(ctx, &functioncontext.FunctionContext{Environment: s.environment, TimeLimitInMs: 3000})
+		started := time.Now()
+		returned, err := r.Invoke(ctx, event(t, []string{token}, sample(t, "digitalwatermark.xml")))
+		if a := read(t, returned, err); a.status != 503 || time.Since(started) != 30*time.Second {
+			t.Errorf("%d after %v: %s", a.status, time.Since(started), a.body)
+		}
+	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -138,12 +139,12 @@ func heapInUse(instances []*receiver) uint64 {
 	return m.HeapInuse
 }
 
-// TestLoad delivers 10,000 callbacks through six instances at once.
+// TestLoad delivers callbacks through six instances at once: 10,000 at full size.
 func TestLoad(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	l := load{callbacks: 10_000, instances: 6, trip: 2 * time.Millisecond, outputs: 500}
-	if underRace || testing.Short() {
-		l.callbacks, l.outputs = 1_000, 50
+	l := load{callbacks: 1_000, instances: 6, trip: 2 * time.Millisecond, outputs: 50}
+	if testsize.Full() && !underRace {
+		l.callbacks, l.outputs = 10_000, 500
 	}
 	t.Run("callbacks", func(t *testing.T) {
 		started := time.Now()
@@ -168,17 +169,14 @@ func BenchmarkSoak(b *testing.B) {
 	b.ReportMetric(float64(l.callbacks)*float64(b.N)/b.Elapsed().Seconds(), "callbacks/s")
 }
 
-// TestMemory delivers 10,000 callbacks to the built function and looks at the most memory
-// that it took.
+// TestMemory delivers callbacks, 10,000 at full size, to the built function and looks at
+// the most memory that it took.
 func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("measures a process of Linux")
 	}
-	callbacks := 10_000
-	if underRace || testing.Short() {
-		callbacks = 500
-	}
-	const most = 32_000 // KiB, and a little less than 32 MB
+	callbacks := testsize.Pick(500, 10_000)
+	const maxKiB = 32_000 // a little less than 32 MB
 	s := newSite(t, -1)
 	p := start(t, buildFunction)
 	body := string(sample(t, "digitalwatermark.xml"))
@@ -191,7 +189,7 @@ func TestMemory(t *testing.T) {
 	}
 	took := time.Since(started)
 	t.Logf("%d callbacks in %v, %.0f a second, one after the other: at most %d KiB in memory", callbacks, took.Round(time.Millisecond), float64(callbacks)/took.Seconds(), p.status("VmHWM"))
-	if peak := p.status("VmHWM"); peak == 0 || peak > most {
-		t.Errorf("the process took up to %d KiB, want at most %d", peak, most)
+	if peak := p.status("VmHWM"); peak == 0 || peak > maxKiB {
+		t.Errorf("the process took up to %d KiB, want at most %d", peak, maxKiB)
 	}
 }

@@ -11,7 +11,9 @@ import (
 	"unicode"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/tencentyun/scf-go-lib/functioncontext"
 
+	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
@@ -259,32 +261,121 @@ func TestLogInjection(t *testing.T) {
 		}
 	}
 	for kind, text := range hostile() {
-		r := s.newReceiver(t, s.Client().Transport)
-		payload := fmt.Appendf(nil, `{"httpMethod":%s,"headers":{"x-scf-remote-addr":%[1]s,"x-api-requestid":%[1]s},"queryString":{"token":%[1]s},"requestContext":{"requestId":%[1]s}}`, quote(text))
-		ctx, cancel := invoked(s.environment, timeLimit)
-		returned, err := r.Invoke(ctx, payload)
-		cancel()
-		if a := read(t, returned, err); a.status != 405 {
-			t.Errorf("%s: %d %s", kind, a.status, a.body)
+		// Of several ids of the request, the platform's goes into the log; the gateway's, which
+		// a client may send itself, where there is none.
+		for _, withID := range []bool{true, false} {
+			checkHostileRequest(t, s, kind, quote(text), withID)
 		}
-		callbackLine(t, r.output.String())
 	}
 }
 
-// TestLogOfThousandJobs stays below what CLS keeps of a line, whatever becomes of them.
+// checkHostileRequest sends a request with a text, quoted as JSON, wherever one can be.
+func checkHostileRequest(t *testing.T, s *site, kind, text string, withID bool) {
+	t.Helper()
+	r := s.newReceiver(t, s.Client().Transport)
+	payload := fmt.Appendf(nil, `{"httpMethod":%s,"headers":{"x-scf-remote-addr":%[1]s,"x-api-requestid":%[1]s},"queryString":{"token":%[1]s},"requestContext":{"requestId":%[1]s}}`, text)
+	ctx, cancel := invoked(s.environment, timeLimit)
+	defer cancel()
+	if f, _ := functioncontext.FromContext(ctx); !withID {
+		f.RequestID = ""
+	}
+	returned, err := r.Invoke(ctx, payload)
+	if a := read(t, returned, err); a.status != 405 {
+		t.Errorf("%s: %d %s", kind, a.status, a.body)
+	}
+	line := callbackLine(t, r.output.String())
+	if id, _ := line["requestId"].(string); (id == "request-id-of-this-test") != withID || id == "" {
+		t.Errorf("%s: the request's id is %q", kind, id)
+	}
+}
+
+// TestLogOfHealthChecks has a line of GET and HEAD at debug level alone.
+func TestLogOfHealthChecks(t *testing.T) {
+	t.Parallel()
+	r := newSite(t, -1).newReceiver(t, nil)
+	body := string(sample(t, "digitalwatermark.xml"))
+	for _, level := range []string{"info", "debug"} {
+		r.post(t, body, "LOG_LEVEL="+level)
+		r.output.Reset()
+		for _, method := range []string{"GET", "HEAD"} {
+			exchange{method: method}.deliver(t, r)
+		}
+		lines := logLines(t, r.output.String())
+		if level == "info" && len(lines) != 0 {
+			t.Errorf("at info: %s", r.output)
+		}
+		if level == "debug" && (len(lines) != 2 || lines[0]["level"] != "DEBUG" || lines[0]["method"] != "GET" || lines[1]["method"] != "HEAD") {
+			t.Errorf("at debug: %s", r.output)
+		}
+	}
+}
+
+// TestLogOfDeepBug keeps the line of a bug below what CLS keeps, however deep it happens.
+func TestLogOfDeepBug(t *testing.T) {
+	t.Parallel()
+	r := newSite(t, 100).newReceiver(t, nil)
+	var deep func(n int) []string
+	deep = func(n int) []string {
+		if n == 0 {
+			panic(strings.Repeat("\"\u2028", 10_000))
+		}
+		return deep(n - 1)
+	}
+	r.options.Environ = func() []string { return deep(500) }
+	if a := r.post(t, "x"); a.status != 500 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	bugs := slices.DeleteFunc(logLines(t, r.output.String()), func(l map[string]any) bool { return l["msg"] != "bug" })
+	if len(bugs) != 1 || len(bugs[0]["stack"].(string)) < 3_000 {
+		t.Errorf("log: %s", r.output)
+	}
+}
+
+// TestLogOfManyErrors names what is wrong with every setting at once, in one line that CLS
+// keeps.
+func TestLogOfManyErrors(t *testing.T) {
+	t.Parallel()
+	hostile := strings.Repeat("\"\\", 500)
+	var environment []string
+	for _, v := range config.Variables() {
+		if !strings.HasPrefix(v.Name, "CALLBACK_") {
+			environment = append(environment, v.Name+"="+hostile)
+		}
+	}
+	s := newSite(t, -1)
+	r := s.newReceiver(t, nil)
+	a := r.post(t, "x", environment...)
+	line := callbackLine(t, r.output.String())
+	for _, name := range []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "TAG_MD5", "MD5_TAG_KEY", "TAG_BUCKETS", "COS_ENDPOINT", "MAX_BODY_BYTES", "LOG_LEVEL"} {
+		if !strings.Contains(a.Error.Message, name) || !strings.Contains(fmt.Sprint(line["error"]), name) {
+			t.Errorf("%s is not named: %s\n%v", name, a.body, line["error"])
+		}
+	}
+	if a.status != 500 || len(a.body) > 16<<10 {
+		t.Errorf("%d, %d bytes", a.status, len(a.body))
+	}
+}
+
+// TestLogOfThousandJobs stays below what CLS keeps of a line, whatever becomes of them and
+// whatever they say.
 func TestLogOfThousandJobs(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, -1)
-	s.Inject(coslocal.Fault{Status: 403, Match: func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "9.json") }})
-	var body strings.Builder
-	for i := range 1000 {
-		fmt.Fprintf(&body, `<JobsDetail><JobId>%064d</JobId><State>%s</State></JobsDetail>`, i, strings.Repeat("x", 200))
-	}
-	r := s.newReceiver(t, nil)
-	a := r.post(t, "<Response>"+body.String()+"</Response>")
-	line := callbackLine(t, r.output.String())
-	want := map[string]any{"created": 900.0, "failed": 100.0}
-	if diff := cmp.Diff(want, line["outcomes"]); diff != "" || a.status != 500 || line["jobs"] != 1000.0 {
-		t.Errorf("status %d, %v jobs; outcomes (-want +got):\n%s", a.status, line["jobs"], diff)
+	for name, text := range map[string]string{"usual": "Success", "long": strings.Repeat("x", 200), "quotes": strings.Repeat(`"`, 200), "controls": strings.Repeat("\u2028", 200), "wide": strings.Repeat("日", 200)} {
+		s := newSite(t, -1)
+		s.Inject(coslocal.Fault{Status: 403, Match: func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "9.json") }})
+		var body strings.Builder
+		for i := range 1000 {
+			fmt.Fprintf(&body, `<JobsDetail><JobId>%064d</JobId><State>%s</State><Tag>%[2]s</Tag><QueueId>%[1]d%[2]s</QueueId><Input><BucketId>b%[1]d-1</BucketId></Input></JobsDetail>`, i, text)
+		}
+		r := s.newReceiver(t, s.Server)
+		a := r.post(t, "<Response>"+body.String()+"</Response>", "RECORD_PREFIX="+strings.Repeat("p", 300)+"/")
+		line := callbackLine(t, r.output.String())
+		want := map[string]any{"created": 900.0, "failed": 100.0}
+		if diff := cmp.Diff(want, line["outcomes"]); diff != "" || a.status != 500 || line["jobs"] != 1000.0 {
+			t.Errorf("%s: status %d, %v jobs; outcomes (-want +got):\n%s", name, a.status, line["jobs"], diff)
+		}
+		if listed, _ := line["results"].([]any); len(listed) < 9 || len(listed) > 20 || name == "usual" && len(listed) != 20 {
+			t.Errorf("%s: the line names %d jobs", name, len(listed))
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
@@ -167,8 +168,8 @@ func TestBombs(t *testing.T) {
 		"xml_deep":            strings.Repeat("<a>", 1_000_000),
 		"xml_two_roots":       `<Response><JobsDetail><JobId>j1</JobId></JobsDetail></Response><Response/>`,
 		"json_deep":           strings.Repeat(`{"a":`, 1_000_000),
-		"json_deep_arrays":    strings.Repeat(`[`, 6_000_000),
-		"json_deep_in_object": `{"a":` + strings.Repeat(`[`, 6_000_000),
+		"json_deep_arrays":    strings.Repeat(`[`, testsize.Pick(600_000, 6_000_000)),
+		"json_deep_in_object": `{"a":` + strings.Repeat(`[`, testsize.Pick(600_000, 6_000_000)),
 		"json_many":           `{"JobsDetail":{"JobId":"j1","a":[` + strings.Repeat(`1,`, 1_000_000) + `1]}}`,
 		"json_many_jobs":      `{"JobsDetail":[` + strings.Repeat(`{"JobId":"j"},`, 1_000) + `{"JobId":"j"}]}`,
 		"json_two_objects":    `{"JobsDetail":{"JobId":"j1"}}{"JobsDetail":{"JobId":"j2"}}`,

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
 // worstBodies gives bodies of about that many bytes which cost as much as a body can.
@@ -37,11 +39,11 @@ func worstBodies(size int) map[string]func() string {
 			return string(b) + tail
 		}
 	}
-	const most = 199_000 // elements that have a value each, within what a body may have
+	const maxElements = 199_000 // elements that have a value each, within what a body may have
 	return map[string]func() string{
 		"xml_tiny_elements":      fill(xmlHead, `<a/>`, xmlTail),
-		"xml_elements":           atMost(most, xmlHead, `<a>1</a>`, xmlTail),
-		"xml_distinct_names":     count(most, xmlHead, `<n%d>1</n%[1]d>`, xmlTail),
+		"xml_elements":           atMost(maxElements, xmlHead, `<a>1</a>`, xmlTail),
+		"xml_distinct_names":     count(maxElements, xmlHead, `<n%d>1</n%[1]d>`, xmlTail),
 		"xml_attributes":         fill(xmlHead+`<a`, ` b=""`, `/>`+xmlTail),
 		"xml_distinct_attribute": count(1<<30, xmlHead+`<a`, ` n%d="x"`, `/>`+xmlTail),
 		"xml_quotes":             fill(xmlHead, `"`, xmlTail),
@@ -64,17 +66,17 @@ func worstBodies(size int) map[string]func() string {
 			return b.String() + `</Response>`
 		},
 		"json_numbers":        fill(jsonHead+`[`, `1,`, `1]`+jsonTail),
-		"json_numbers_stored": atMost(most, jsonHead+`[`, `1,`, `1]`+jsonTail),
-		"json_objects":        atMost(most, jsonHead+`[`, `{"a":1},`, `1]`+jsonTail),
-		"json_distinct_names": count(most, jsonHead+`{`, `"n%d":1,`, `"a":1}`+jsonTail),
+		"json_numbers_stored": atMost(maxElements, jsonHead+`[`, `1,`, `1]`+jsonTail),
+		"json_objects":        atMost(maxElements, jsonHead+`[`, `{"a":1},`, `1]`+jsonTail),
+		"json_distinct_names": count(maxElements, jsonHead+`{`, `"n%d":1,`, `"a":1}`+jsonTail),
 		"json_quotes":         fill(jsonHead+`"`, `\"`, `"`+jsonTail),
 		"json_controls":       fill(jsonHead+`"`, `\u0001`, `"`+jsonTail),
 		"json_unicode":        fill(jsonHead+`"`, `é`, `"`+jsonTail),
 		"json_deep":           fill(jsonHead, `[`, ``),
 		"json_tiny_jobs":      count(999, `{"JobsDetail":[`, `{"JobId":"j%d"},`, `{"JobId":"j"}]}`),
 		"json_same_job":       fill(`{"JobsDetail":[`+strings.Repeat(`{"JobId":"j"},`, 998)+`{"JobId":"j","a":"`, `x`, `"}]}`),
-		"json_outputs":        count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+mediaIn+`","Region":"`+region+`","ObjectName":[`, `"o%d",`, `"o"]}}}`+jsonTail),
-		"json_md5s":           count(most, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"other-1999999999","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"o%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
+		"json_outputs":        count(maxElements, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+mediaIn+`","Region":"`+region+`","ObjectName":[`, `"o%d",`, `"o"]}}}`+jsonTail),
+		"json_md5s":           count(maxElements, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"other-1999999999","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"o%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
 		"json_odd_outputs":    count(6_000, jsonHead+`"u","Operation":{"MediaResult":{"OutputFile":{"Bucket":"`+strings.Repeat("b", 100)+`","Region":"`+region+`","Md5Info":[`, `{"ObjectName":"\"\"\"\"\"\"\"\"%d","Md5":"043221daee3f4e15ff13f42329f15eb1"},`, `{}]}}}`+jsonTail),
 		"no_callback":         fill(``, `x`, ``),
 		"no_callback_quotes":  fill(``, `"`, ``),
@@ -92,35 +94,37 @@ func objectNames(n int) string {
 	return b.String()
 }
 
-// TestWorstBodies delivers the worst bodies to one instance. Each is answered in 3 seconds, and all that time the process stays below the
-// memory of the smallest instance.
+// TestWorstBodies delivers the worst bodies to one instance: of 6 MB at full size, where
+// each is answered in 3 seconds, and all that time the process stays below the memory of
+// the smallest instance.
 func TestWorstBodies(t *testing.T) {
-	if testing.Short() || underRace || runtime.GOOS != "linux" {
-		t.Skip("measures a process of Linux, and takes a while")
+	if runtime.GOOS != "linux" {
+		t.Skip("measures a process of Linux")
 	}
-	const (
-		longest = 3 * time.Second
-		memory  = 128_000 // KiB, and a little less than 128 MB
-	)
+	const maxTime = 3 * time.Second
+	size, maxKiB := 256<<10, 64_000
+	if testsize.Full() {
+		size, maxKiB = 6<<20-64, 128_000 // a little less than 6 MB, and than 128 MB
+	}
 	s := newSite(t, -1)
 	p := start(t, buildFunction)
-	bodies := worstBodies(6<<20 - 64)
+	bodies := worstBodies(size)
 	highest := 0
 	deliver := func(name string, payload []byte) {
-		p.resetPeak()
+		p.resetPeak(t)
 		took, a := time.Duration(1<<62), told{}
 		for range 3 { // the best of three: the machine may be busy with other things
 			started := time.Now()
 			returned, err := p.Invoke(context.Background(), s.settings("TAG_MD5=true"), payload)
 			took = min(took, time.Since(started))
-			if a = read(t, returned, err); took < longest {
+			if a = read(t, returned, err); took < maxTime {
 				break
 			}
 		}
 		peak := p.status("VmHWM")
 		highest = max(highest, peak)
 		t.Logf("%-32s %8d bytes  %4d ms  %3d MB  %d %.90s", name, len(payload), took.Milliseconds(), peak>>10, a.status, a.body)
-		if took > longest {
+		if took > maxTime {
 			t.Errorf("%s: answered after %v", name, took)
 		}
 		if a.status != 200 && a.status != 400 {
@@ -152,8 +156,8 @@ func TestWorstBodies(t *testing.T) {
 	small := `{"JobsDetail":[` + strings.Join(eight, ",") + `]}`
 	deliver("eight older than large records", worstEvent(t, small, "text"))
 	deliver("eight newer than large records", worstEvent(t, strings.ReplaceAll(small, "Running", "Success\",\"EndTime\":\"2030-01-01T00:00:00+0800"), "text"))
-	if highest >= memory {
-		t.Errorf("the process took up to %d KiB", highest)
+	if highest == 0 || highest >= maxKiB {
+		t.Errorf("the process took up to %d KiB, want less than %d", highest, maxKiB)
 	}
 	logLines(t, p.printed(t))
 }
@@ -176,7 +180,10 @@ func (s *site) clear(t testing.TB) {
 	}
 }
 
-// resetPeak makes the memory in use the most that ever was, where the system allows it.
-func (p *process) resetPeak() {
-	os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.Pid()), []byte("5"), 0)
+// resetPeak makes the memory in use now the most that ever was. Where the system does not
+// allow that, the peak that is measured is that of all bodies so far.
+func (p *process) resetPeak(t *testing.T) {
+	if err := os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", p.Pid()), []byte("5"), 0); err != nil {
+		t.Logf("the peak is not reset: %v", err)
+	}
 }
