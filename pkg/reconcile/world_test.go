@@ -89,7 +89,7 @@ func (n *network) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer underWay.Add(-1)
 	n.mu.Lock()
 	*most = max(*most, now)
-	n.requests = append(n.requests, r.Method+" "+r.URL.Host+" "+r.URL.RequestURI())
+	n.requests = append(n.requests, r.Method+" "+r.URL.Host+" "+r.URL.Path+"?"+r.URL.RawQuery)
 	n.mu.Unlock()
 	if delay > 0 {
 		select {
