@@ -242,7 +242,7 @@ func (l *listingRun) mend(ctx, jobCtx context.Context, r *model.Record, stored s
 		if result.Outcome == store.Duplicate || result.Outcome == store.Stale { // another was faster
 			outcome = Recorded
 		}
-		untagged = l.untagged(ctx, r, receiver.TagMD5, err)
+		untagged = l.untagged(ctx, r, receiver.TagMD5, result.RefusedTag, err)
 	}
 	l.bucket.count(outcome)
 	if outcome != Recorded {
@@ -272,16 +272,20 @@ func (l *listingRun) tagAgain(ctx, jobCtx context.Context, r *model.Record) fate
 		return compared
 	}
 	receiver := l.bucket.run.receiver()
-	_, _, err := receiver.Tag(jobCtx, r)
-	if l.untagged(ctx, r, receiver.TagMD5, err) {
+	_, refused, err := receiver.Tag(jobCtx, r)
+	if l.untagged(ctx, r, receiver.TagMD5, refused, err) {
 		return waiting
 	}
 	return compared
 }
 
 // untagged reports whether the outputs of a job are still to be tagged, and counts an error
-// that only another try can help. One that COS refuses to tag is none of these.
-func (l *listingRun) untagged(ctx context.Context, r *model.Record, tried bool, err error) bool {
+// that only another try can help. A tag that COS refuses is none of these: it is for the
+// operator to change something.
+func (l *listingRun) untagged(ctx context.Context, r *model.Record, tried bool, refused, err error) bool {
+	if refused != nil {
+		l.warn("COS refuses to tag an output of a job", text("id", r.ID), slog.String("error", refused.Error()))
+	}
 	if err != nil && ctx.Err() == nil {
 		l.bucket.run.tagFaults.Add(1)
 		l.warn("outputs of a job could not be tagged; they are tagged by the next run", text("id", r.ID), slog.String("error", err.Error()))

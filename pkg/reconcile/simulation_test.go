@@ -331,6 +331,9 @@ func (m *mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	fault := fine
 	if s.netRng.Float64() < s.breaks {
 		fault = pick(s.netRng, reset, lostAnswer, unavailable, proxied, truncated, slow)
+		if fault == proxied && r.URL.Query().Has("tagging") {
+			fault = reset // three times in a row, and the store gives a tag up for good
+		}
 		s.faults++
 	}
 	if last {
