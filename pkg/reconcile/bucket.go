@@ -51,7 +51,7 @@ type failure struct {
 }
 
 func newBucketRun(r *run, bucket Bucket) *bucketRun {
-	return &bucketRun{run: r, bucket: bucket, last: LastRun{Began: wholeSecond(r.began), Complete: true}}
+	return &bucketRun{run: r, bucket: bucket, last: LastRun{Began: wholeSecond(r.began)}}
 }
 
 // errGivenUp is why the work on a bucket ended before its time.
@@ -66,12 +66,10 @@ func (b *bucketRun) reconcile(work, saving context.Context) error {
 	work, b.giveUp = context.WithCancelCause(work)
 	defer b.giveUp(nil)
 	if err := b.open(work); err != nil {
-		b.last.Complete = false
 		return fmt.Errorf("bucket %s: %w", b.bucket.Name, err)
 	}
 	for _, l := range b.inOrder() {
 		if work.Err() != nil {
-			b.last.Complete = false
 			break
 		}
 		if err := l.reconcile(work); err != nil {
@@ -220,7 +218,7 @@ func (b *bucketRun) saveAtEnd(ctx context.Context) error {
 // close saves the state for the last time, and returns what kept the run from the bucket.
 func (b *bucketRun) close(work, saving context.Context) error {
 	err := b.failure(work)
-	b.last.Complete = b.last.Complete && err == nil && work.Err() == nil
+	b.last.Complete = err == nil && work.Err() == nil
 	b.last.Ended = wholeSecond(time.Now())
 	b.state.Last = &b.last
 	if unsaved := b.saveAtEnd(saving); unsaved != nil {
@@ -310,10 +308,11 @@ func (b *bucketRun) find(f Finding) {
 func (b *bucketRun) isOver(ctx context.Context, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.fault = err
 	if ctx.Err() != nil {
+		b.fault = cmp.Or(b.fault, err)
 		return true
 	}
+	b.fault = err
 	b.last.Checked++
 	if b.faults++; b.faults == maxFaults {
 		b.giveUp(errGivenUp)

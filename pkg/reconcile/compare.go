@@ -43,14 +43,16 @@ type verdict struct {
 	fate    fate
 }
 
-// compareAll compares the jobs of an answer with their records: side by side, but for the
-// large ones.
-func (l *listingRun) compareAll(ctx context.Context, jobs []job) ([]verdict, error) {
+func isCompared(v verdict) bool { return v.fate == compared }
+
+// compareAll compares the jobs of an answer with their records by compare: side by side, but
+// for the large ones.
+func (l *listingRun) compareAll(ctx context.Context, jobs []job, compare func(context.Context, job) verdict) ([]verdict, error) {
 	verdicts := make([]verdict, len(jobs))
 	atATime := func(large bool, limit int) error {
 		return errors.Join(parallel.ForEach(len(jobs), limit, func(i int) error {
 			if (len(jobs[i].element) > largeJobBytes) == large {
-				verdicts[i] = l.compareOne(ctx, jobs[i])
+				verdicts[i] = compare(ctx, jobs[i])
 			}
 			return nil
 		})...)
@@ -59,6 +61,17 @@ func (l *listingRun) compareAll(ctx context.Context, jobs []job) ([]verdict, err
 		return nil, err
 	}
 	return verdicts, atATime(true, 1)
+}
+
+// leavePending compares a job of a list, unless it is to be asked for by its id anyway. A
+// record that COS keeps out of reach does not hold up the list so.
+func (l *listingRun) leavePending(ctx context.Context, j job) verdict {
+	if len(l.queue.ids) > 0 {
+		if id, created := j.summary(); l.queue.waiting[id] {
+			return verdict{id: id, created: created, fate: waiting}
+		}
+	}
+	return l.compareOne(ctx, j)
 }
 
 // compareOne compares one job, when it is its turn.

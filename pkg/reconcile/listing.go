@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/ci"
@@ -35,7 +36,8 @@ type listingRun struct {
 	pages   int           // that were handled in this run
 	took    time.Duration // the last of them
 	tokens  map[string]bool
-	refused bool // CI refused a token in this run
+	refused bool            // CI refused a token in this run
+	seen    map[string]bool // ids that became pending in this run
 }
 
 func newListingRun(b *bucketRun, name string, l *Listing, s source) *listingRun {
@@ -50,7 +52,7 @@ func newListingRun(b *bucketRun, name string, l *Listing, s source) *listingRun 
 	}
 	return &listingRun{
 		Listing: l, bucket: b, name: name, source: s,
-		queue: newQueue(l.Pending, l.Missed), started: l.Until, tokens: map[string]bool{},
+		queue: newQueue(l.Pending, l.Missed), started: l.Until, tokens: map[string]bool{}, seen: map[string]bool{},
 	}
 }
 
@@ -198,13 +200,13 @@ func (l *listingRun) afterRefusal(at position, err error) (position, error) {
 func (l *listingRun) handle(ctx context.Context, p *page) (cut bool, err error) {
 	defer p.close()
 	before, started := l.bucket.last.Checked, time.Now()
-	verdicts, err := l.compareAll(ctx, p.jobs)
+	verdicts, err := l.compareAll(ctx, p.jobs, l.leavePending)
 	if err != nil {
 		return false, err
 	}
-	ranOut := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	tooLong := l.pages == 0 && errors.Is(context.Cause(ctx), context.DeadlineExceeded) && slices.ContainsFunc(verdicts, isCompared)
 	for _, v := range verdicts {
-		if v.fate == undecided && l.pages == 0 && ranOut && v.id != "" {
+		if v.fate == undecided && tooLong && v.id != "" {
 			v.fate = waiting
 		}
 		if v.fate == undecided {
@@ -242,6 +244,7 @@ func (l *listingRun) apply(v verdict) {
 	case compared, passed:
 		l.queue.remove(v.id)
 	case waiting:
+		l.seen[v.id] = l.seen[v.id] || !l.queue.waiting[v.id]
 		if !l.queue.add(v.id) {
 			l.held = true
 		}
@@ -305,8 +308,7 @@ func (l *listingRun) progress() {
 // askPending asks for the jobs that had not ended, some at a time and at most
 // maxPendingRequests times, those first that have waited longest.
 func (l *listingRun) askPending(ctx context.Context) error {
-	ids := append([]string(nil), l.queue.ids[:min(len(l.queue.ids), maxPendingRequests*l.source.idsAtATime())]...)
-	size := l.source.idsAtATime()
+	ids, size := l.duePending(), l.source.idsAtATime()
 	for len(ids) > 0 && ctx.Err() == nil {
 		some := ids[:min(size, len(ids))]
 		p, err := l.source.byID(ctx, some)
@@ -329,6 +331,18 @@ func (l *listingRun) askPending(ctx context.Context) error {
 	return nil
 }
 
+// duePending returns the ids to ask for in this run. Those that became pending in it have
+// had their turn.
+func (l *listingRun) duePending() []string {
+	var ids []string
+	for _, id := range l.queue.ids {
+		if !l.seen[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids[:min(len(ids), maxPendingRequests*l.source.idsAtATime())]
+}
+
 // maxPendingRequests is how many requests of one run ask for the pending jobs of one listing.
 const maxPendingRequests = 100
 
@@ -344,7 +358,7 @@ func (l *listingRun) pass(id string, err error) {
 func (l *listingRun) handleAsked(ctx context.Context, ids []string, p *page) (cut bool, err error) {
 	defer p.close()
 	before := l.bucket.last.Checked
-	verdicts, err := l.compareAll(ctx, p.jobs)
+	verdicts, err := l.compareAll(ctx, p.jobs, l.compareOne)
 	if err != nil {
 		return false, err
 	}

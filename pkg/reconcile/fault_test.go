@@ -1,0 +1,536 @@
+package reconcile_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/reconcile"
+)
+
+// refuse answers requests that match with an error of their service.
+func refuse(match func(*http.Request) bool, status int, code string) meddler {
+	return func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		if match(r) {
+			return errorOf(r, status, code), nil
+		}
+		return do()
+	}
+}
+
+// count returns how many warnings begin like that.
+func count(messages []string, beginning string) (n int) {
+	for _, m := range messages {
+		if strings.HasPrefix(m, beginning) {
+			n++
+		}
+	}
+	return n
+}
+
+// COS refuses one record: its job is asked for again, and the others are compared.
+func TestOneRecordRefused(t *testing.T) {
+	for _, status := range []int{http.StatusForbidden, http.StatusServiceUnavailable} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.addMany(50, time.Hour)
+				w.net.meddle = refuse(func(r *http.Request) bool { return isRecord(r) && strings.Contains(r.URL.Path, "j0007") }, status, "AccessDenied")
+				r, err := w.run()
+				if err != nil || r.Counts != (reconcile.Counts{Checked: 50, Repaired: 49}) || r.Pending != 1 || !r.Complete {
+					t.Errorf("%+v, %v", r, err)
+				}
+				if n := count(w.messages(), "COS refuses the record of a job"); n != 1 {
+					t.Errorf("%d warnings", n)
+				}
+				w.net.meddle = nil
+				time.Sleep(10 * time.Minute)
+				w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
+				w.checkAllRecorded(50)
+			})
+		})
+	}
+}
+
+// COS refuses more than ten: the bucket is given up, and yet every run comes further.
+func TestManyRecordsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(200, time.Hour)
+		w.net.meddle = refuse(func(r *http.Request) bool {
+			return isRecord(r) && (strings.Contains(r.URL.Path, "j000") || strings.Contains(r.URL.Path, "j001"))
+		}, http.StatusForbidden, "AccessDenied")
+		for range 5 {
+			r, err := w.run()
+			if err == nil || !errors.Is(err, cosclient.ErrMisconfigured) || !strings.Contains(err.Error(), media) || !strings.Contains(err.Error(), "name/cos:PutObject") || r.Complete {
+				t.Errorf("%+v, %v", r, err)
+			}
+			time.Sleep(10 * time.Minute)
+		}
+		w.checkAllRecorded(180)
+	})
+}
+
+// COS refuses to read a record and takes a create-only write: that decides.
+func TestReadRefused(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", time.Hour, cilocal.Plan{})
+		w.add("j2", time.Hour, cilocal.Plan{})
+		w.callback("j2")
+		w.net.meddle = refuse(func(r *http.Request) bool { return r.Method == http.MethodGet && isRecord(r) }, http.StatusForbidden, "AccessDenied")
+		r, err := w.run()
+		if err != nil || r.Counts != (reconcile.Counts{Checked: 2, Repaired: 1}) || r.Pending != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		if lines := fmt.Sprint(w.log.lines()); !strings.Contains(lines, "name/cos:GetObject") {
+			t.Errorf("the permission is not named: %s", lines)
+		}
+	})
+}
+
+// COS is out of reach: the run says so, and what was known stays.
+func TestCOSOutOfReach(t *testing.T) {
+	t.Parallel()
+	for _, limit := range []time.Duration{2 * time.Second, time.Minute} {
+		for name, match := range map[string]func(*http.Request) bool{
+			"all":     func(r *http.Request) bool { return !toCI(r) },
+			"records": isRecord,
+		} {
+			t.Run(fmt.Sprint(name, limit), func(t *testing.T) {
+				bubble(t, func(t *testing.T) {
+					w := newWorld(t, cilocal.Options{})
+					before := time.Now().Add(-3 * time.Hour)
+					w.put("ci/reconcile/"+media+".json", fmt.Sprintf(`{"version":1,"tags":{"Transcode":{"until":%q}}}`, before.Format(time.RFC3339)))
+					w.addMany(150, time.Hour)
+					w.net.meddle = refuse(match, http.StatusServiceUnavailable, "ServiceUnavailable")
+					r, err := w.runFor(limit)
+					if err == nil || !errors.Is(err, cosclient.ErrUnavailable) || !strings.Contains(err.Error(), "503") || r.Complete {
+						t.Errorf("%+v, %v", r, err)
+					}
+					if w.net.meddle = nil; !w.until().Equal(before) {
+						t.Errorf("until went from %v to %v", before, w.until())
+					}
+				})
+			})
+		}
+	}
+}
+
+// The state: missing, refused and unreadable count as none; out of reach does not.
+func TestStateNotRead(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		meddle  meddler
+		state   string
+		message string
+		fails   bool
+	}{
+		"refused":    {refuse(func(r *http.Request) bool { return isState(r) && r.Method == http.MethodGet }, http.StatusForbidden, "AccessDenied"), "", "the state of the reconciliation may not be read", false},
+		"unreadable": {nil, "hello", "the state of the reconciliation cannot be read", false},
+		"later":      {nil, `{"version":2}`, "the state of the reconciliation cannot be read", false},
+		"null":       {nil, `{"version":1,"tags":{"Transcode":null},"workflows":null}`, "", false},
+		"no_answer":  {refuse(func(r *http.Request) bool { return isState(r) && r.Method == http.MethodGet }, http.StatusServiceUnavailable, "ServiceUnavailable"), `{"version":1}`, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.add("j1", time.Hour, cilocal.Plan{})
+				if test.state != "" {
+					w.put("ci/reconcile/"+media+".json", test.state)
+				}
+				w.net.meddle = test.meddle
+				r, err := w.run()
+				if (err != nil) != test.fails || r.Complete == test.fails {
+					t.Errorf("%+v, %v", r, err)
+				}
+				if o, _ := w.cos.Object(records, "ci/reconcile/"+media+".json"); test.fails && string(o.Body) != test.state {
+					t.Errorf("it was written over with %s", o.Body)
+				}
+				if n := count(w.messages(), test.message); test.message != "" && n != 1 {
+					t.Errorf("%d warnings", n)
+				}
+			})
+		})
+	}
+}
+
+// A state that cannot be written is an error; the records are mended all the same.
+func TestStateNotWritten(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(250, time.Hour)
+		w.net.meddle = refuse(func(r *http.Request) bool { return isState(r) && r.Method == http.MethodPut }, http.StatusForbidden, "AccessDenied")
+		before := w.net.count()
+		r, err := w.run()
+		if err == nil || !strings.Contains(err.Error(), "name/cos:PutObject") || r.Complete || r.Repaired != 250 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		puts := slices.DeleteFunc(w.net.since(before), func(r string) bool { return !strings.Contains(r, "PUT") || !strings.Contains(r, "/reconcile/") })
+		if len(puts) != 2 { // one half-way, and the last
+			t.Errorf("%v", puts)
+		}
+	})
+}
+
+// The last save may take all of the time that is left.
+func TestSlowLastSave(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if toCI(r) {
+				<-r.Context().Done()
+				return nil, r.Context().Err()
+			}
+			if isState(r) && r.Method == http.MethodPut {
+				select {
+				case <-time.After(290 * time.Millisecond):
+				case <-r.Context().Done():
+					return nil, r.Context().Err()
+				}
+			}
+			return do()
+		}
+		_, err := w.runFor(2 * time.Second)
+		if err == nil || strings.Contains(err.Error(), "reconcile/") {
+			t.Errorf("error %v", err)
+		}
+		w.state()
+	})
+}
+
+// One bucket's fault, and one type's, does not keep the others back; the error names them.
+func TestFaultsAreApart(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", time.Hour, cilocal.Plan{})
+		w.add("s1", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Tag = "Snapshot" })
+		denied := func(r *http.Request) bool {
+			return toCI(r) && strings.HasPrefix(r.URL.Host, media) && r.URL.Query().Get("tag") == "Snapshot"
+		}
+		w.net.meddle = refuse(denied, http.StatusForbidden, "AccessDenied")
+		r, err := w.run(func(o *reconcile.Options) {
+			o.Buckets = append([]reconcile.Bucket{{Name: "gone-1250000000", Region: region}, {Name: "bad name", Region: region}}, o.Buckets...)
+			o.Types = []string{"Snapshot", "Nonsense", "Transcode"}
+		})
+		if err == nil || r.Repaired != 1 || r.Complete || w.record("j1") == nil {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		for _, part := range []string{
+			"bucket gone-1250000000: Snapshot, Nonsense, Transcode: ", "NoSuchBucket", "bucket bad name: ",
+			"bucket " + media + ": Snapshot: ", "grant ci:DescribeMediaJobs on bucket " + media,
+		} {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("no %q in %q", part, err)
+			}
+		}
+		if strings.Contains(err.Error(), media+": Nonsense") || count(w.messages(), "CI does not know this type") != 1 {
+			t.Errorf("an unknown type is an error: %v", err)
+		}
+	})
+}
+
+// CI is out of reach: four tries a request, and an error.
+func TestCIOutOfReach(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.net.meddle = refuse(toCI, http.StatusServiceUnavailable, "ServiceUnavailable")
+		before := w.net.count()
+		r, err := w.run()
+		if err == nil || !errors.Is(err, cosclient.ErrUnavailable) || r.Complete || w.net.count()-before != 4+2 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// Tags out of reach: the job is asked for again until they are there. After ten, no more
+// tags are tried in that run; the records go on.
+func TestTagsOutOfReach(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(100, time.Hour)
+		tried := map[string]bool{}
+		var mu sync.Mutex
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Host, "media-") && !toCI(r) {
+				mu.Lock()
+				tried[r.URL.Path] = true
+				mu.Unlock()
+				return errorOf(r, http.StatusServiceUnavailable, "ServiceUnavailable"), nil
+			}
+			return do()
+		}
+		r, err := w.run()
+		if err != nil || r.Repaired != 100 || r.Pending != 100 || len(tried) > 10+reconcile.MaxCOSRequests || len(tried) < 10 {
+			t.Errorf("%+v, %v; %d outputs were tried", r, err, len(tried))
+		}
+		w.checkAllRecorded(100)
+		w.net.meddle = nil
+		time.Sleep(10 * time.Minute)
+		w.mustRun(reconcile.Counts{Checked: 100, Recorded: 100})
+		for i := range 100 {
+			if o, _ := w.cos.Object(media, fmt.Sprintf("out/j%04d.mp4", i)); len(o.Tags) != 1 {
+				t.Errorf("output %d has the tags %v", i, o.Tags)
+			}
+		}
+	})
+}
+
+// A pending job that CI does not know in two runs is dropped.
+func TestUnknownID(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", 0, cilocal.Plan{Run: 2 * time.Hour})
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["jgone","j1"]}}}`)
+		for run, want := range []struct {
+			pending, missed []string
+			unknown         int
+		}{
+			{[]string{"jgone", "j1"}, []string{"jgone"}, 0},
+			{[]string{"j1"}, nil, 1},
+		} {
+			time.Sleep(10 * time.Minute)
+			r, err := w.run()
+			l := w.state().Tags["Transcode"]
+			slices.Sort(l.Pending)
+			slices.Sort(want.pending)
+			if err != nil || r.Unknown != want.unknown || w.state().Last.Unknown != want.unknown || !slices.Equal(l.Pending, want.pending) || !slices.Equal(l.Missed, want.missed) {
+				t.Errorf("run %d: %+v, %v; state %+v", run, r, err, l)
+			}
+			if n := count(w.messages(), "CI does not know a job any more"); n != want.unknown || len(r.Findings) != want.unknown {
+				t.Errorf("%d warnings, findings %v", n, r.Findings)
+			}
+		}
+	})
+}
+
+// What cannot be understood is kept, and passed.
+func TestNotUnderstood(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(3, time.Hour)
+		deep := strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = deep })
+		r, err := w.run()
+		if err != nil || !r.Complete || r.Repaired != 3 || r.Pending != 0 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		keys := w.cos.Keys(records, "ci/rejected/")
+		if len(keys) != 1 {
+			t.Fatalf("kept %v", keys)
+		}
+		kept, _ := w.cos.Object(records, keys[0])
+		if !strings.HasPrefix(string(kept.Body), "<JobsDetail>") || !strings.HasSuffix(string(kept.Body), "</JobsDetail>") || kept.Header.Get("x-cos-meta-source") != "query" {
+			t.Errorf("kept %s with %v", kept.Body, kept.Header)
+		}
+		want := []reconcile.Finding{{Bucket: media, ID: "deep", Type: "Transcode", Outcome: reconcile.Rejected}}
+		if diff := cmp.Diff(want, slices.DeleteFunc(r.Findings, func(f reconcile.Finding) bool { return f.Outcome == reconcile.Repaired })); diff != "" {
+			t.Errorf("findings (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Where it cannot be kept, Until stays before it.
+func TestNotUnderstoodNorKept(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.mustRun(reconcile.Counts{})
+		before := w.until()
+		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) {
+			j.Operation = strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+			j.Created = time.Now()
+		})
+		w.net.meddle = refuse(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/rejected/") }, http.StatusForbidden, "AccessDenied")
+		time.Sleep(10 * time.Minute)
+		if r, err := w.run(); err != nil || !w.until().Equal(before) {
+			t.Errorf("%+v, %v; until went from %v to %v", r, err, before, w.until())
+		}
+		w.net.meddle = nil
+		w.mustRun(reconcile.Counts{})
+		if len(w.cos.Keys(records, "ci/rejected/")) != 1 || !w.until().After(before) {
+			t.Errorf("until %v", w.until())
+		}
+	})
+}
+
+// No more than a hundred warnings, and one that counts the others.
+func TestWarnings(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(150, time.Hour)
+		r, err := w.run()
+		lines := w.log.lines()
+		if err != nil || len(lines) != 101 || !strings.HasPrefix(fmt.Sprint(lines[100]["msg"]), "50 more warnings") {
+			t.Errorf("%d lines, the last %v", len(lines), lines[len(lines)-1])
+		}
+		if len(r.Findings) != 100 || len(w.state().Last.Findings) != 100 || w.state().Last.Repaired != 150 {
+			t.Errorf("%d findings", len(r.Findings))
+		}
+	})
+}
+
+// Jobs that /jobs does not know are asked for at the path of their kind.
+func TestOldPath(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{OldPathsOnly: true, MoreTags: []string{"DocProcess"}})
+		w.add("d1", 0, cilocal.Plan{Run: time.Minute}, func(j *cilocal.Job) { j.Tag = "DocProcess" })
+		docs := func(o *reconcile.Options) { o.Types = []string{"DocProcess"} }
+		time.Sleep(2 * time.Second)
+		if r := w.mustRun(reconcile.Counts{}, docs); r.Pending != 1 {
+			t.Errorf("%+v", r)
+		}
+		time.Sleep(10 * time.Minute)
+		if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, docs); r.Pending != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// No more than 10,000 jobs of a type wait to be asked for; beyond that, Until stays.
+func TestManyPending(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.mustRun(reconcile.Counts{})
+		before := w.until()
+		var ids []string
+		for i := range 10_000 {
+			ids = append(ids, fmt.Sprintf(`"p%d"`, i))
+		}
+		w.put("ci/reconcile/"+media+".json", fmt.Sprintf(`{"version":1,"tags":{"Transcode":{"until":%q,"pending":[%s]}}}`, before.Format(time.RFC3339), strings.Join(ids, ",")))
+		time.Sleep(time.Minute)
+		w.add("j1", 0, cilocal.Plan{Run: 20 * time.Minute})
+		w.add("j2", 0, cilocal.Plan{})
+		time.Sleep(6 * time.Minute)
+		r, err := w.run()
+		if err != nil || r.Repaired != 1 || r.Pending != 10_000 || !w.until().Equal(before) || len(w.state().Tags["Transcode"].Missed) != 1000 {
+			t.Errorf("%+v, %v; until went from %v to %v", r, err, before, w.until())
+		}
+	})
+}
+
+// The runs of a workflow are fetched only where their record is missing or differs.
+func TestWorkflows(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		for _, id := range []string{"i1", "i2", "i3"} {
+			run := cilocal.Run{ID: id, WorkflowID: workflow, Name: "n", Object: "in/1", Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{{Type: "Transcode", Name: "T_1"}}}
+			if _, err := w.ci.AddRun(media, run, cilocal.Plan{Lost: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.callback("i1")
+		w.receive([]byte(`{"EventName":"WorkflowFinish","WorkflowExecution":{"RunId":"i2","WorkflowId":"` + workflow + `","State":"Failed"}}`))
+		flows := func(o *reconcile.Options) {
+			o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}, {ID: "wother", Bucket: "other-1250000000"}}
+		}
+		before := w.net.count()
+		w.mustRun(reconcile.Counts{Checked: 3, Recorded: 1, Repaired: 1, Replaced: 1}, flows)
+		asked := slices.DeleteFunc(w.net.since(before), func(r string) bool { return !strings.Contains(r, ".ci.") })
+		if len(asked) != 3 || strings.Contains(fmt.Sprint(asked), "i1") || strings.Contains(fmt.Sprint(asked), "wother") {
+			t.Errorf("asked %v", asked)
+		}
+		for _, id := range []string{"i2", "i3"} {
+			o, _ := w.cos.Object(records, "ci/workflows/"+id+".json")
+			r, err := model.ParseRecord(o.Body)
+			if err != nil || r.State != "Success" || r.Source != model.SourceQuery || !strings.Contains(string(r.Detail), "T_1") {
+				t.Errorf("record %+v, %v", r, err)
+			}
+		}
+		if s := w.state(); s.Workflows[workflow] == nil || len(s.Workflows) != 1 {
+			t.Errorf("state %+v", s)
+		}
+		before = w.net.count()
+		w.mustRun(reconcile.Counts{}, flows)
+		if n := w.net.count() - before; n != 3 {
+			t.Errorf("an idle run took %d requests", n)
+		}
+	})
+}
+
+// Without a state, nothing of it is read or written.
+func TestStateless(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(150, time.Hour)
+		var progress []reconcile.Progress
+		w.mustRun(reconcile.Counts{Checked: 150, Repaired: 150}, func(o *reconcile.Options) {
+			o.Stateless = true
+			o.Progress = func(p reconcile.Progress) { progress = append(progress, p) }
+		})
+		for _, r := range w.net.since(0) {
+			if strings.Contains(r, "/reconcile/") {
+				t.Errorf("it sent %s", r)
+			}
+		}
+		want := []reconcile.Progress{
+			{Bucket: media, Type: "Transcode", Counts: reconcile.Counts{Checked: 100, Repaired: 100}},
+			{Bucket: media, Type: "Transcode", Counts: reconcile.Counts{Checked: 150, Repaired: 150}},
+		}
+		if diff := cmp.Diff(want, progress); diff != "" {
+			t.Errorf("progress (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// Two runs at once do no harm.
+func TestTwoRunsAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(250, time.Hour)
+		w.add("running", 0, cilocal.Plan{Run: time.Hour})
+		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
+		var both sync.WaitGroup
+		for range 2 {
+			both.Go(func() {
+				if r, err := w.run(); err != nil || !r.Complete {
+					t.Errorf("%+v, %v", r, err)
+				}
+			})
+		}
+		both.Wait()
+		w.checkAllRecorded(250)
+		time.Sleep(2 * time.Hour)
+		w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
+		if n := len(w.cos.Keys(records, "ci/history/")); n != 0 {
+			t.Errorf("%d versions in the history", n)
+		}
+	})
+}
+
+// A page that is too long is asked for again with fewer jobs, and all of them are compared.
+func TestLongPage(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		text := "<Text>" + strings.Repeat("x", 300_000) + "</Text>"
+		for i := range 120 {
+			w.add(fmt.Sprintf("j%04d", i), 2*time.Hour-time.Duration(i)*time.Second, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = text })
+		}
+		w.mustRun(reconcile.Counts{Checked: 120, Repaired: 120})
+	})
+}
+
+// A panic is an error of its bucket.
+func TestPanic(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if isList(r) {
+				panic("a bug")
+			}
+			return do()
+		}
+		if r, err := w.run(); err == nil || !strings.Contains(err.Error(), "a bug") || r.Complete {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
