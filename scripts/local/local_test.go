@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -17,24 +18,43 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
 )
 
-// inCopy changes to a folder that looks like the project's, so that what is made there
-// is thrown away.
-func inCopy(t *testing.T) {
-	t.Helper()
-	project, err := filepath.Abs(filepath.Join("..", ".."))
+// project is where the tests find the project.
+var project = filepath.Join("..", "..")
+
+// builtIn is the folder of the function that all tests use.
+var builtIn string
+
+// built compiles the function, once.
+var built = sync.OnceValues(func() (string, error) {
+	binary := filepath.Join(builtIn, "function")
+	return binary, buildFunction(context.Background(), project, binary)
+})
+
+// TestMain keeps the folder of the function.
+func TestMain(m *testing.M) {
+	var err error
+	if builtIn, err = os.MkdirTemp("", "local"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(builtIn)
+	os.Exit(code)
+}
+
+// linkBuilt is the build of the tests, which compiles nothing anew.
+func linkBuilt(_ context.Context, _, binary string) error {
+	compiled, err := built()
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	folder := t.TempDir()
-	for _, name := range []string{"go.mod", "go.sum", "function", "pkg", "testdata"} {
-		if err := os.Symlink(filepath.Join(project, name), filepath.Join(folder, name)); err != nil {
-			t.Fatal(err)
-		}
+	if err := os.Remove(binary); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
 	}
-	t.Chdir(folder)
+	return os.Link(compiled, binary)
 }
 
 // screen is what a person sees.
@@ -43,16 +63,53 @@ type screen struct {
 	b  bytes.Buffer
 }
 
+// Write implements [io.Writer].
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.Write(p)
 }
 
+// String returns all that was written.
 func (s *screen) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.b.String()
+}
+
+// newTestProgram returns a program on this project that makes things in a folder of its
+// own, and what it prints.
+func newTestProgram(t *testing.T) (*program, *screen) {
+	t.Helper()
+	out := new(screen)
+	return &program{
+		project: project, folder: t.TempDir(), in: strings.NewReader(""), out: out,
+		build: linkBuilt, timerEvery: time.Hour,
+	}, out
+}
+
+// started returns a platform that runs, with default settings and jobs that end at once.
+func started(t *testing.T, p *program, command string) *platform {
+	t.Helper()
+	pl, err := p.open(command, defaultSettings(mediaBucket), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pl.Close)
+	if err := pl.start(t.Context(), p, addresses{cos: "127.0.0.1:0", ci: "127.0.0.1:0"}); err != nil {
+		t.Fatal(err)
+	}
+	return pl
+}
+
+// sample returns the body of a sample callback.
+func sample(t *testing.T, name string) string {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join(project, "testdata", "callbacks", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
 
 func TestUsage(t *testing.T) {
@@ -73,9 +130,9 @@ func TestUsage(t *testing.T) {
 		{[]string{"invoke", "-event"}, "flag needs an argument: -event"},
 		{[]string{"invoke", "-event", "a", "b"}, `unexpected argument "b"`},
 	} {
-		out, reported := new(screen), new(screen)
-		err := run(t.Context(), test.args, nil, out)
-		code := report(t.Context(), err, reported)
+		p, out := newTestProgram(t)
+		reported := new(screen)
+		code := report(t.Context(), p.run(t.Context(), test.args), reported)
 		if code != 2 || out.String() != "" || reported.String() != "local: "+test.says+"\n"+usage {
 			t.Errorf("%q: %d, %q, %q", test.args, code, out, reported)
 		}
@@ -85,9 +142,9 @@ func TestUsage(t *testing.T) {
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"serve", "-h"}, {"invoke", "--help"}} {
-		out, reported := new(screen), new(screen)
-		err := run(t.Context(), args, nil, out)
-		if code := report(t.Context(), err, reported); code != 0 || out.String() != usage || reported.String() != "" {
+		p, out := newTestProgram(t)
+		reported := new(screen)
+		if code := report(t.Context(), p.run(t.Context(), args), reported); code != 0 || out.String() != usage || reported.String() != "" {
 			t.Errorf("%q: %d, %q, %q", args, code, out, reported)
 		}
 	}
@@ -95,12 +152,13 @@ func TestHelp(t *testing.T) {
 
 // TestInterruptedBuild says no more than that it has ended.
 func TestInterruptedBuild(t *testing.T) {
-	inCopy(t)
+	t.Parallel()
+	p, out := newTestProgram(t)
+	p.build = buildFunction
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	out, reported := new(screen), new(screen)
-	err := run(ctx, []string{"serve", "-listen", "127.0.0.1:0", "-cos", "127.0.0.1:0"}, nil, out)
-	if code := report(ctx, err, reported); code != 130 || out.String() != "" || reported.String() != "Ended.\n" {
+	reported := new(screen)
+	if code := report(ctx, p.run(ctx, serveAnywhere()), reported); code != 130 || out.String() != "" || reported.String() != "Ended.\n" {
 		t.Errorf("%d, %q, %q", code, out, reported)
 	}
 	reported = new(screen)
@@ -109,11 +167,19 @@ func TestInterruptedBuild(t *testing.T) {
 	}
 }
 
-func TestDeliver(t *testing.T) {
-	inCopy(t)
+// serveAnywhere is the command line of serve on free ports.
+func serveAnywhere() []string {
+	const free = "127.0.0.1:0"
+	return []string{"serve", "-listen", free, "-cos", free, "-ci", free, "-board", free}
+}
+
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	// The demo is what it is, whatever the shell has set.
+	p.environment = []string{"TAG_MD5=false", "RECORD_BUCKET=other-1", "COS_ENDPOINT=https://cos.example", "TENCENTCLOUD_SECRETID=x"}
 	for _, what := range []string{"first", "again"} {
-		out := new(screen)
-		if err := run(t.Context(), nil, nil, out); err != nil {
+		if err := p.run(t.Context(), nil); err != nil {
 			t.Fatalf("%s: %v\n%s", what, err, out)
 		}
 		for _, line := range []string{
@@ -128,6 +194,11 @@ func TestDeliver(t *testing.T) {
 			`Record records-123456789/ci/jobs/ja8de3b46f86011ec9452c1c27f56a659\.json:\n`,
 			`"state": "Success"`,
 			`ci/rejected/[0-9a-f]{64}\n`,
+			`Job j[0-9a-f]{32} ended nine minutes ago, and its callback was lost\.\n`,
+			`TIMER +CHECKED +REPAIRED +REPLACED +CI REQUESTS +COS REQUESTS +MILLISECONDS\n`,
+			`asks CI +1 +1 +0 +[0-9]+ +[0-9]+ +[0-9.]+\n`,
+			`the same again +0 +0 +0 +[0-9]+ +[0-9]+ +[0-9.]+\n`,
+			`Its record says "source": "query", "state": "Success"; tags of its output: +md5=[0-9a-f]{32}\n`,
 			`All as it should be\. `,
 		} {
 			if !regexp.MustCompile(line).MatchString(out.String()) {
@@ -135,293 +206,138 @@ func TestDeliver(t *testing.T) {
 			}
 		}
 	}
-	if _, err := os.Stat(filepath.Join(".local", "demo", "function.log")); err != nil {
+	if _, err := os.Stat(filepath.Join(p.folder, "demo", "function.log")); err != nil {
 		t.Error(err)
+	}
+	// A person finds the record as it is.
+	record, err := os.ReadFile(filepath.Join(p.folder, "demo", "cos", recordBucket, filepath.FromSlash(recordKey)))
+	if err != nil || !json.Valid(record) || bytes.Count(record, []byte("\n")) != 1 {
+		t.Errorf("the record on disk: %v, %s", err, record)
 	}
 }
 
-// TestDeliverFails says what is not as it should be.
-func TestDeliverFails(t *testing.T) {
-	inCopy(t)
-	if err := os.Remove("testdata"); err != nil {
+// TestDemoFails says what is not as it should be.
+func TestDemoFails(t *testing.T) {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	p.project = t.TempDir()
+	if err := os.MkdirAll(filepath.Join(p.project, "function"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	err := run(t.Context(), nil, nil, new(screen))
-	if err == nil || !strings.Contains(err.Error(), "digitalwatermark.xml") {
+	if err := os.WriteFile(filepath.Join(p.project, "function", "main.go"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "digitalwatermark.xml") {
 		t.Errorf("without samples: %v", err)
 	}
-	if err := os.MkdirAll(filepath.Join("testdata", "callbacks"), 0o755); err != nil {
+	folder := filepath.Join(p.project, "testdata", "callbacks")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"digitalwatermark.xml", "digitalwatermark.json"} {
-		if err := os.WriteFile(filepath.Join("testdata", "callbacks", name), []byte("no callback"), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte("no callback"), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	out := new(screen)
-	err = run(t.Context(), nil, nil, out)
-	if err == nil || !strings.Contains(err.Error(), "not as it should be") || !strings.Contains(err.Error(), "XML callback: got 400") || strings.Contains(out.String(), "All as it should be") {
+	err := p.run(t.Context(), nil)
+	if err == nil || !strings.Contains(err.Error(), "not as it should be") || !strings.Contains(err.Error(), "XML callback: got 400") ||
+		strings.Contains(out.String(), "All as it should be") {
 		t.Errorf("with other samples: %v\n%s", err, out)
-	}
-}
-
-func TestServe(t *testing.T) {
-	inCopy(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	out, ended := new(screen), make(chan error, 1)
-	go func() {
-		ended <- run(ctx, []string{"serve", "-listen", "127.0.0.1:0", "-cos", "127.0.0.1:0"}, nil, out)
-	}()
-
-	printed := regexp.MustCompile(`curl --data-binary @(\S+) '(http://[^']+)'`)
-	var command []string
-	for deadline := time.Now().Add(time.Minute); command == nil; time.Sleep(5 * time.Millisecond) {
-		command = printed.FindStringSubmatch(out.String())
-		select {
-		case err := <-ended:
-			t.Fatalf("it ended: %v\n%s", err, out)
-		default:
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("it does not listen:\n%s", out)
-		}
-	}
-	file, address := command[1], command[2]
-	body, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hostile := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jother", "output/digital.mp4", "output/a\u009b31m\u202eb.mp4").Replace(string(body))
-	for _, want := range []struct {
-		method, address, body string
-		status                int
-		answer, line          string
-	}{
-		{"POST", address, string(body), 200, `"outcome":"created"`, "POST 200  job ja8de3b46f86011ec9452c1c27f56a659 Success: created, output/digital.mp4 tagged"},
-		{"POST", address, string(body), 200, `"outcome":"duplicate"`, "duplicate, output/digital.mp4 unchanged"},
-		{"POST", address, "hello", 400, `"malformed_callback"`, "POST 400  malformed_callback"},
-		{"POST", address + "x", string(body), 401, `"unauthorized"`, "POST 401  unauthorized"},
-		{"POST", address, hostile, 200, `"outcome":"created"`, "created, output/a31mb.mp4 "},
-		{"GET", address, "", 200, `"service":"ci-callback"`, "GET 200  ci-callback"},
-		{"DELETE", address, "", 405, `"method_not_allowed"`, "DELETE 405"},
-	} {
-		request, err := http.NewRequest(want.method, want.address, strings.NewReader(want.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
-		answer, err := io.ReadAll(response.Body)
-		response.Body.Close()
-		if err != nil || response.StatusCode != want.status || !strings.Contains(string(answer), want.answer) {
-			t.Errorf("%s %s: %d %s, %v", want.method, want.address, response.StatusCode, answer, err)
-		}
-		if !strings.Contains(out.String(), want.line) {
-			t.Errorf("no line %q:\n%s", want.line, out)
-		}
-	}
-	http.DefaultClient.CloseIdleConnections()
-	cancel()
-	select {
-	case err := <-ended:
-		if err != nil || !strings.HasSuffix(out.String(), "Ended.\n") {
-			t.Errorf("ended with %v:\n%s", err, out)
-		}
-	case <-time.After(20 * time.Second):
-		t.Error("it does not end")
-	}
-}
-
-// serving serves what a test sends until the context ends. It gives the address, and
-// what came of it.
-func serving(ctx context.Context, t *testing.T, p *platform, out io.Writer) (string, <-chan error) {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- p.serve(ctx, out, listener, time.Hour) }()
-	return listener.Addr().String(), ended
-}
-
-// TestServeEndsAfterTheAnswer: a callback that is under way when Ctrl-C comes is answered,
-// and what the function needs for that stays until then.
-func TestServeEndsAfterTheAnswer(t *testing.T) {
-	inCopy(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	p, err := open("serve")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if err := p.start(ctx, "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	asked, answer := make(chan struct{}), make(chan struct{})
-	ask := sync.OnceFunc(func() { close(asked) })
-	p.cos.Inject(coslocal.Fault{Match: func(coslocal.Request) bool {
-		ask()
-		<-answer
-		return false
-	}})
-	out := new(screen)
-	address, ended := serving(ctx, t, p, out)
-	go func() {
-		response, err := http.Post("http://"+address+"/?token="+token, "", strings.NewReader("hello"))
-		if err == nil {
-			response.Body.Close()
-		}
-	}()
-	<-asked
-	cancel()
-	go func() {
-		for { // until the end has begun
-			conn, err := net.Dial("tcp", address)
-			if err != nil {
-				break
-			}
-			conn.Close()
-		}
-		close(answer)
-	}()
-	if err := <-ended; err != nil {
-		t.Error(err)
-	}
-	if !strings.Contains(out.String(), "POST 400  malformed_callback") {
-		t.Errorf("it ended before the answer:\n%s", out)
-	}
-}
-
-// TestFunctionDies: nobody else would say that there will be no answer any more.
-func TestFunctionDies(t *testing.T) {
-	inCopy(t)
-	p := started(t, "serve")
-	_, ended := serving(t.Context(), t, p, new(screen))
-	if err := p.function.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-ended; err == nil || !strings.Contains(err.Error(), p.log()) {
-		t.Errorf("ended with %v", err)
-	}
-}
-
-// started gives the platform of a command.
-func started(t *testing.T, command string) *platform {
-	t.Helper()
-	p, err := open(command)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(p.Close)
-	if err := p.start(t.Context(), "127.0.0.1:0"); err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
-
-// TestServeAgain starts over with what the last one stored.
-func TestServeAgain(t *testing.T) {
-	inCopy(t)
-	for _, outcome := range []string{"created", "duplicate"} {
-		p := started(t, "serve")
-		body, err := os.ReadFile(filepath.Join("testdata", "callbacks", "digitalwatermark.xml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		answer, status, err := p.post(t.Context(), token, string(body))
-		if got, _ := answer.outcomes(); err != nil || status != 200 || got != outcome {
-			t.Errorf("%d %s, %v; want %s", status, got, err, outcome)
-		}
-		p.Close()
 	}
 }
 
 // TestTwiceAtOnce leaves what the first one has as it is.
 func TestTwiceAtOnce(t *testing.T) {
-	inCopy(t)
-	if err := os.WriteFile("event.json", []byte("{}"), 0o644); err != nil {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	event := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(event, []byte("{}"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for command, args := range map[string][]string{"demo": nil, "serve": {"serve"}, "invoke": {"invoke", "-event", "event.json"}} {
-		p, err := open(command)
+	for command, args := range map[string][]string{"demo": nil, "serve": serveAnywhere(), "invoke": {"invoke", "-event", event}} {
+		first, err := p.open(command, defaultSettings(mediaBucket), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer p.Close()
-		if err := p.putOutput(); err != nil {
+		defer first.Close()
+		if err := first.putOutput(); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(p.log(), []byte("the first one's"), 0o644); err != nil {
+		if err := os.WriteFile(first.log(), []byte("the first one's"), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		out := new(screen)
-		err = run(t.Context(), args, nil, out)
-		if want := "another one is running in " + p.folder + ": end it, or wait until it has ended"; err == nil || err.Error() != want || out.String() != "" {
+		err = p.run(t.Context(), args)
+		if want := "another one is running in " + first.folder + ": end it, or wait until it has ended"; err == nil || err.Error() != want || out.String() != "" {
 			t.Errorf("%s: %v, %q", command, err, out)
 		}
-		if log, err := os.ReadFile(p.log()); err != nil || string(log) != "the first one's" {
+		if log, err := os.ReadFile(first.log()); err != nil || string(log) != "the first one's" {
 			t.Errorf("%s: log %q, %v", command, log, err)
 		}
-		if _, err := os.Stat(filepath.Join(p.folder, "function")); !errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat(filepath.Join(first.folder, "function")); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s: it built the function: %v", command, err)
 		}
-		if p.tags() != "project=demo" {
+		if first.tags(outputKey) != "project=demo" {
 			t.Errorf("%s: the object is gone", command)
 		}
 	}
 }
 
-func TestTakenPorts(t *testing.T) {
-	inCopy(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+func TestAddressesInUse(t *testing.T) {
+	t.Parallel()
+	inUse, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
-	for flag, args := range map[string][]string{
-		"-listen": {"serve", "-listen", taken.Addr().String(), "-cos", "127.0.0.1:0"},
-		"-cos":    {"serve", "-listen", "127.0.0.1:0", "-cos", taken.Addr().String()},
-	} {
-		err := run(t.Context(), args, nil, new(screen))
-		if err == nil || !strings.Contains(err.Error(), taken.Addr().String()) || !strings.Contains(err.Error(), flag+" 127.0.0.1:0") {
+	defer inUse.Close()
+	for i, flag := range []string{"-listen", "-cos", "-ci", "-board"} {
+		p, _ := newTestProgram(t)
+		args := serveAnywhere()
+		args[2+2*i] = inUse.Addr().String()
+		err := p.run(t.Context(), args)
+		if err == nil || !strings.Contains(err.Error(), inUse.Addr().String()) || !strings.Contains(err.Error(), flag+" 127.0.0.1:0") {
 			t.Errorf("%s: %v", flag, err)
 		}
 	}
 }
 
 func TestInvoke(t *testing.T) {
-	inCopy(t)
-	body, err := os.ReadFile(filepath.Join("testdata", "callbacks", "digitalwatermark.json"))
+	t.Parallel()
+	post, err := json.Marshal(map[string]any{"httpMethod": "POST", "body": sample(t, "digitalwatermark.json")})
 	if err != nil {
 		t.Fatal(err)
 	}
-	post, err := json.Marshal(map[string]any{"httpMethod": "POST", "body": string(body)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, content := range map[string]string{"get.json": `{"httpMethod":"GET"}`, "post.json": string(post), "no.json": "hello", "empty.json": "", "timer.json": `{"Type":"Timer"}`} {
-		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+	folder := t.TempDir()
+	for name, content := range map[string]string{
+		"get.json": `{"httpMethod":"GET"}`, "post.json": string(post), "no.json": "hello", "empty.json": "",
+		"timer.json": `{"Type":"Timer"}`, "other.json": `{"Records":[{"cos":{}}]}`,
+	} {
+		if err := os.WriteFile(filepath.Join(folder, name), []byte(content), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+	samples := filepath.Join(project, "testdata", "callbacks")
+	p, _ := newTestProgram(t)
 	for _, test := range []struct{ name, file, in, answer, fails string }{
 		{"get", "get.json", "", `"statusCode":200`, ""},
 		{"post", "post.json", "", `created`, ""},
+		{"timer", "timer.json", "", `"complete":true`, ""},
 		{"standard_input", "-", `{"httpMethod":"PUT"}`, `"statusCode":405`, ""},
 		{"no_file", "nowhere.json", "", "", "nowhere.json"},
 		{"no_json", "no.json", "", "", "no.json holds no JSON"},
 		{"empty", "empty.json", "", "", "empty.json holds no JSON"},
 		{"no_json_on_standard_input", "-", "hello", "", "standard input holds no JSON"},
-		{"folder", "testdata", "", "", "testdata"},
-		{"other_trigger", "timer.json", "", "", "Timer"},
+		{"folder", ".", "", "", "read event"},
+		{"other_trigger", "other.json", "", "", "COS"},
+		{"callback", filepath.Join(samples, "transcode.json"), "", "", "callback"},
+		{"xml_callback", filepath.Join(samples, "transcode.xml"), "", "", "transcode.xml holds XML, a callback perhaps"},
 	} {
+		file := test.file
+		if file != "-" && !strings.HasPrefix(file, project) {
+			file = filepath.Join(folder, file)
+		}
 		out := new(screen)
-		err := run(t.Context(), []string{"invoke", "-event", test.file}, strings.NewReader(test.in), out)
+		p.in, p.out = strings.NewReader(test.in), out
+		err := p.run(t.Context(), []string{"invoke", "-event", file})
 		if test.fails == "" && (err != nil || !strings.Contains(out.String(), test.answer) || !json.Valid([]byte(out.String()))) {
 			t.Errorf("%s: %v\n%s", test.name, err, out)
 		}
@@ -431,44 +347,105 @@ func TestInvoke(t *testing.T) {
 	}
 }
 
+// TestInvokeTakesSettings takes those of the shell, and its keys not.
+func TestInvokeTakesSettings(t *testing.T) {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	p.environment = []string{"RECORD_BUCKET=mine-1250000000", "RECORD_PREFIX=other/", "TENCENTCLOUD_SECRETID=x", "COS_ENDPOINT=https://cos.example"}
+	body, err := json.Marshal(map[string]any{"httpMethod": "POST", "body": sample(t, "digitalwatermark.json")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.in = bytes.NewReader(body)
+	if err := p.run(t.Context(), []string{"invoke", "-event", "-"}); err != nil || !strings.Contains(out.String(), `\"record\":\"other/jobs/`) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := os.Stat(filepath.Join(p.folder, "invoke", "cos", "mine-1250000000", "other", "jobs")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestElsewhere makes nothing where the project is not.
 func TestElsewhere(t *testing.T) {
-	t.Chdir(t.TempDir())
-	for _, args := range [][]string{nil, {"serve", "-listen", "127.0.0.1:0", "-cos", "127.0.0.1:0"}} {
-		if err := run(t.Context(), args, nil, new(screen)); err == nil || !strings.Contains(err.Error(), "not the project's folder") {
+	t.Parallel()
+	for _, args := range [][]string{nil, serveAnywhere()} {
+		p, _ := newTestProgram(t)
+		p.project, p.folder = t.TempDir(), filepath.Join(t.TempDir(), "made")
+		if err := p.run(t.Context(), args); err == nil || !strings.Contains(err.Error(), "not the project's folder") {
 			t.Errorf("%q: %v", args, err)
 		}
-	}
-	if entries, err := os.ReadDir("."); err != nil || len(entries) > 0 {
-		t.Errorf("it left %v, %v", entries, err)
+		if _, err := os.Stat(p.folder); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%q: it left something: %v", args, err)
+		}
 	}
 }
 
 func TestNoToolchain(t *testing.T) {
-	inCopy(t)
+	p, _ := newTestProgram(t)
+	p.build = buildFunction
 	t.Setenv("PATH", t.TempDir())
-	if err := run(t.Context(), nil, nil, new(screen)); err == nil || !strings.Contains(err.Error(), "https://go.dev/doc/install") {
+	if err := p.run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "https://go.dev/doc/install") {
 		t.Errorf("%v", err)
 	}
 }
 
+// TestBrokenFunction says why a function does not compile, and where its last words are if
+// it does not start.
 func TestBrokenFunction(t *testing.T) {
-	inCopy(t)
-	if err := os.Remove("function"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Mkdir("function", 0o755); err != nil {
-		t.Fatal(err)
-	}
+	t.Parallel()
 	for content, says := range map[string]string{
 		"package main\nfunc main() { nothing() }\n":     "undefined: nothing",
 		"package main\nfunc main() { panic(\"no\") }\n": "function.log",
 	} {
-		if err := os.WriteFile(filepath.Join("function", "main.go"), []byte(content), 0o644); err != nil {
+		p, _ := newTestProgram(t)
+		p.build = buildFunction
+		p.project = t.TempDir()
+		for name, text := range map[string]string{"go.mod": "module broken\n\ngo 1.26\n", "function/main.go": content} {
+			path := filepath.Join(p.project, filepath.FromSlash(name))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		pl, err := p.open("demo", defaultSettings(mediaBucket), nil)
+		if err != nil {
 			t.Fatal(err)
 		}
-		if err := run(t.Context(), nil, nil, new(screen)); err == nil || !strings.Contains(err.Error(), says) {
+		err = pl.start(t.Context(), p, addresses{cos: "127.0.0.1:0", ci: "127.0.0.1:0"})
+		pl.Close()
+		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("want %q: %v", says, err)
 		}
+	}
+}
+
+// TestPlanOf reads how a job goes from the words of its UserData.
+func TestPlanOf(t *testing.T) {
+	t.Parallel()
+	for userData, want := range map[string]string{
+		"":                "3s false  []",
+		"anything else":   "3s false  []",
+		"30s":             "30s false  []",
+		"lost":            "3s true  []",
+		"late 1m":         "1m0s false  [1m0s]",
+		"twice failed 0s": "0s false ResourceDownloadFailed [0s 1s]",
+		"-5s":             "3s false  []",
+	} {
+		p := planOf(cilocal.Job{UserData: userData})
+		if got := fmt.Sprint(p.Run, " ", p.Lost, " ", p.Code, " ", p.Callbacks); got != want {
+			t.Errorf("%q: %s, want %s", userData, got, want)
+		}
+	}
+}
+
+// TestShellSettings takes settings from the shell, and neither keys nor endpoints.
+func TestShellSettings(t *testing.T) {
+	t.Parallel()
+	got := shellSettings([]string{
+		"TAG_MD5=false", "RECORD_PREFIX=a=b/", "MD5_TAG_KEY=", "COS_ENDPOINT=https://x", "CI_ENDPOINT=https://x",
+		"TENCENTCLOUD_SECRETID=id", "TENCENTCLOUD_SECRETKEY=key", "TENCENTCLOUD_SESSIONTOKEN=token", "TENCENTCLOUD_REGION=r", "HOME=/",
+	})
+	if fmt.Sprint(got) != "map[RECORD_PREFIX:a=b/ TAG_MD5:false]" {
+		t.Errorf("%v", got)
 	}
 }
 
@@ -488,5 +465,30 @@ func TestLinksNoTesting(t *testing.T) {
 	}
 	if !strings.Contains(string(output), "net/http\n") {
 		t.Errorf("this is no list of packages: %.200s", output)
+	}
+}
+
+// getBody returns the body of a page.
+func getBody(t *testing.T, address string) string {
+	t.Helper()
+	response, err := http.Get(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Errorf("GET %s: %d, %v", address, response.StatusCode, err)
+	}
+	return string(body)
+}
+
+// waitFor waits until a condition holds, which something else brings about.
+func waitFor(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it does not come to it: %s", what)
+		}
 	}
 }
