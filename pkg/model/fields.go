@@ -131,7 +131,7 @@ func simpleReviewRecord(root, data *node) *Record {
 // verdict returns what the result of a review means: 0 normal, 1 violation, 2 suspected.
 // A virus detection says normal or block. Where the review failed, 0 stands for no result
 // at all: that is no word for the content, and no verdict.
-// https://www.tencentcloud.com/document/product/1045/47960
+// https://www.tencentcloud.com/document/product/1045/49343
 func verdict(state, result string) Verdict {
 	switch result {
 	case "1", "block":

@@ -21,7 +21,7 @@ const (
 	recordsDir   = "../../testdata/records"
 )
 
-// callbacks gives the names of testdata's callbacks without their extension, and
+// callbacks returns the names of testdata's callbacks without their extension, and
 // the files of each.
 func callbacks(t testing.TB) map[string][]string {
 	t.Helper()
@@ -51,14 +51,14 @@ func readFile(t testing.TB, path string) []byte {
 	return b
 }
 
-// encode gives the records of a body, one a line.
+// encode returns the records of a body, one a line.
 func encode(t reporter, body []byte) []byte {
 	t.Helper()
 	c, err := model.Decode(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return encodeAll(t, c.Records)
+	return encodeAll(t, slices.Concat(c.Records, c.Older))
 }
 
 func encodeAll(t reporter, records []*model.Record) []byte {
@@ -74,8 +74,8 @@ func encodeAll(t reporter, records []*model.Record) []byte {
 	return all
 }
 
-// TestGolden holds every callback of testdata, in each of its forms, against its
-// golden record.
+// TestGolden compares every callback of testdata, in each of its forms, with its
+// golden records, those of the body's older versions last.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	for name, files := range callbacks(t) {
@@ -91,12 +91,15 @@ func TestGolden(t *testing.T) {
 					t.Fatalf("%s: %v", file, err)
 				}
 				if c.Probe != "" {
-					if len(c.Records) > 0 {
-						t.Errorf("%s is a probe and has records", file)
+					if name != "probe" || c.Probe != model.ProbeConsole || len(c.Records) > 0 {
+						t.Errorf("%s is probe %q and has %d records", file, c.Probe, len(c.Records))
 					}
 					continue
 				}
-				if diff := cmp.Diff(string(readFile(t, golden)), string(encodeAll(t, c.Records))); diff != "" {
+				if name == "probe" {
+					t.Errorf("%s is no probe", file)
+				}
+				if diff := cmp.Diff(string(readFile(t, golden)), string(encodeAll(t, slices.Concat(c.Records, c.Older)))); diff != "" {
 					t.Errorf("%s, -golden +got:\n%s", file, diff)
 				}
 			}
@@ -130,7 +133,7 @@ func TestGoldenIsOfACallback(t *testing.T) {
 	}
 }
 
-// goldens gives the golden records, by the name of the callback.
+// goldens returns the golden records, by the name of the callback.
 func goldens(t testing.TB) map[string][][]byte {
 	t.Helper()
 	if *update {

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
@@ -27,7 +29,7 @@ func TestCompare(t *testing.T) {
 		"not_a_record": {
 			``, `null`, `{"id":"j1"}`, record("Running", ``),
 		},
-		"other_version":        {`{"version":0,"kind":"job","id":"j1","state":"Success","endTime":` + latest + `}`, record("Running", ``)},
+		"no_version":           {`{"version":0,"kind":"job","id":"j1","state":"Success","endTime":` + latest + `}`, record("Running", ``)},
 		"other_kind":           {`{"version":2,"kind":"x","id":"j1","state":"Success"}`, record("Running", ``)},
 		"no_id":                {`{"version":2,"kind":"job","state":"Success"}`, record("Running", ``)},
 		"no_state":             {`{"version":2,"kind":"job","id":"j1"}`, record("Running", ``)},
@@ -39,14 +41,28 @@ func TestCompare(t *testing.T) {
 		"terminal_states_equal": {
 			record("Success", `,"endTime":`+ten), record("Failed", `,"endTime":`+later), record("Cancel", `,"endTime":`+latest),
 		},
-		"time_over_none": {record("Success", ``), record("Success", `,"endTime":"0000-01-01T00:00:00Z"`), record("Success", `,"endTime":`+ten)},
-		"instants":       {record("Success", `,"endTime":`+ten), record("Success", `,"endTime":`+later), record("Success", `,"endTime":`+utc)},
-		"end_decides":    {record("Success", `,"creationTime":`+latest+`,"startTime":`+latest+`,"endTime":`+ten), record("Success", `,"creationTime":`+ten+`,"endTime":`+later)},
-		"else_start":     {record("Success", `,"creationTime":`+latest+`,"startTime":`+ten), record("Success", `,"startTime":`+later)},
-		"else_creation":  {record("Success", `,"creationTime":`+ten), record("Success", `,"creationTime":`+later)},
-		"end_unreadable": {record("Success", `,"startTime":`+ten+`,"endTime":"soon"`), record("Success", `,"startTime":`+later+`,"endTime":"-"`)},
-		"bytes":          {record("Success", `,"message":"a","endTime":`+ten), record("Success", `,"message":"b","endTime":`+ten)},
-		"bytes_at_once":  {record("Failed", `,"endTime":`+ten), record("Success", `,"endTime":"2026-03-02T02:00:00Z"`)},
+		"time_over_none":      {record("Success", ``), record("Success", `,"endTime":"0000-01-01T00:00:00Z"`), record("Success", `,"endTime":`+ten)},
+		"instants":            {record("Success", `,"endTime":`+ten), record("Success", `,"endTime":`+later), record("Success", `,"endTime":`+utc)},
+		"end_decides":         {record("Success", `,"creationTime":`+latest+`,"startTime":`+latest+`,"endTime":`+ten), record("Success", `,"creationTime":`+ten+`,"endTime":`+later)},
+		"else_start":          {record("Success", `,"creationTime":`+latest+`,"startTime":`+ten), record("Success", `,"startTime":`+later)},
+		"else_creation":       {record("Success", `,"creationTime":`+ten), record("Success", `,"creationTime":`+later)},
+		"end_unreadable":      {record("Success", `,"startTime":`+ten+`,"endTime":"soon"`), record("Success", `,"startTime":`+later+`,"endTime":"-"`)},
+		"bytes":               {record("Success", `,"message":"a","endTime":`+ten), record("Success", `,"message":"b","endTime":`+ten)},
+		"query_over_callback": {record("Success", `,"endTime":`+latest), record("Success", `,"source":"query","endTime":`+ten), record("Failed", `,"source":"query","endTime":`+latest)},
+		"terminal_over_query": {record("Running", `,"source":"query","endTime":`+latest), record("Success", ``)},
+		"other_source":        {record("Success", `,"source":"other"`), record("Success", `,"endTime":`+ten)},
+		"verdicts": {
+			record("Success", ``), record("Success", `,"verdict":"excellent"`), record("Success", `,"verdict":"normal"`),
+			record("Success", `,"verdict":"suspected"`), record("Success", `,"verdict":"violation"`), record("Success", `,"verdict":"normal","endTime":`+ten),
+		},
+		"version_before_bytes":   {strings.Replace(record("Success", `,"userData":"z"`), `"version":2`, `"version":1`, 1), record("Success", `,"userData":"a"`)},
+		"verdict_before_version": {record("Success", ``), strings.Replace(record("Success", `,"verdict":"normal"`), `"version":2`, `"version":1`, 1)},
+		"later_format": {
+			record("Success", `,"source":"query","verdict":"violation","endTime":`+latest), `{"version":3,"kind":"job","id":"j1","state":"Running"}`,
+			`{"version":3,"kind":"job","id":"j1"}`, `{"version":4,"kind":"job","id":"j1","state":{"now":"odd"},"detail":[]}`,
+		},
+		"later_format_of_nothing": {`{"version":3,"kind":"job"}`, record("Running", ``)},
+		"bytes_at_once":           {record("Failed", `,"endTime":`+ten), record("Success", `,"endTime":"2026-03-02T02:00:00Z"`)},
 	}
 	for name, records := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -96,25 +112,93 @@ func TestNewestCallback(t *testing.T) {
 			for _, body := range bodies {
 				records = append(records, encode(t, []byte(body)))
 			}
-			if !slices.IsSortedFunc(records, model.Compare) {
-				t.Errorf("not in order: %s", records)
-			}
-			for _, order := range permutations(len(records)) {
-				var kept []byte
-				for _, i := range order {
-					if kept == nil || model.Compare(records[i], kept) > 0 {
-						kept = records[i]
-					}
-				}
-				if string(kept) != string(records[len(records)-1]) {
-					t.Errorf("order %v ends in %s", order, kept)
-				}
+			checkOrder(t, records)
+		})
+	}
+}
+
+// TestSupersedes asserts which stored bytes keep a record of ours from being written.
+func TestSupersedes(t *testing.T) {
+	t.Parallel()
+	ours := record("Success", `,"endTime":"2026-03-02T10:00:00+08:00"`)
+	tests := map[string]struct {
+		stored string
+		want   bool
+	}{
+		"newer":           {record("Success", `,"endTime":"2026-03-02T10:00:01+08:00"`), true},
+		"older":           {record("Running", ``), false},
+		"same":            {ours, false},
+		"nothing":         {``, false},
+		"other_job":       {strings.Replace(record("Success", `,"endTime":"2026-03-02T10:00:01+08:00"`), `"j1"`, `"j2"`, 1), false},
+		"other_kind":      {strings.Replace(record("Success", `,"endTime":"2026-03-02T10:00:01+08:00"`), `"job"`, `"review"`, 1), false},
+		"later_format":    {`{"version":3,"kind":"job","id":"j1","state":"Running"}`, true},
+		"later_other_job": {`{"version":3,"kind":"job","id":"j2","state":"Running"}`, false},
+		"later_odd":       {`{"version":3,"kind":"job","id":"j1","state":7,"detail":"none"}`, true},
+		"fraction":        {`{"version":2.5,"kind":"job","id":"j1","state":"Success"}`, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := model.Supersedes([]byte(test.stored), []byte(ours)); got != test.want {
+				t.Errorf("%v", got)
 			}
 		})
 	}
 }
 
-// permutations gives all orders of the numbers below n.
+// TestLaterFormat asserts that a record of a later format is read as far as it goes, and
+// that it cannot be written again, which would lose what is not known of it.
+func TestLaterFormat(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"more":  `{"version":3,"kind":"job","id":"j1","state":"Success","priority":7,"detail":{"a":"b"}}`,
+		"other": `{"version":9,"kind":"job","id":"j1","state":"Success","outputs":{"a":1},"detail":["a"]}`,
+		"less":  `{"version":3,"kind":"job","id":"j1","state":"Success"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, err := model.ParseRecord([]byte(body))
+			if err != nil || !r.LaterFormat() || r.ID != "j1" || r.State != "Success" {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if encoded, err := r.Encode(); err == nil {
+				t.Errorf("encoded as %s", encoded)
+			}
+		})
+	}
+	for _, version := range []int{1, 2} {
+		r, err := model.ParseRecord(fmt.Appendf(nil, `{"version":%d,"kind":"job","id":"j1","state":"Success","detail":{}}`, version))
+		if err != nil || r.LaterFormat() {
+			t.Errorf("version %d: %+v, %v", version, r, err)
+		}
+	}
+}
+
+// TestTime asserts which time a record goes by.
+func TestTime(t *testing.T) {
+	t.Parallel()
+	const a, b, c = "2026-03-02T10:00:01Z", "2026-03-02T10:00:02Z", "2026-03-02T10:00:03Z"
+	tests := map[string]struct {
+		record model.Record
+		want   string
+	}{
+		"end":      {model.Record{CreationTime: a, StartTime: b, EndTime: c}, c},
+		"start":    {model.Record{CreationTime: a, StartTime: b, EndTime: "-"}, b},
+		"creation": {model.Record{CreationTime: a}, a},
+		"none":     {model.Record{}, ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, ok := test.record.Time()
+			if ok != (test.want != "") || ok && got.Format(time.RFC3339) != test.want {
+				t.Errorf("%v, %v", got, ok)
+			}
+		})
+	}
+}
+
+// permutations returns all orders of the numbers below n.
 func permutations(n int) [][]int {
 	if n == 0 {
 		return [][]int{nil}

@@ -41,7 +41,7 @@ import (
 //	FileHashCode, virus detection
 //	                      none: what they find is in the detail
 //	reviews of video      MaskInfo.RecordInfo.Output.Object, a masked copy, with a Code;
-//	                      MaskInfo.LiveInfo[].Output, a URL, of a live stream
+//	                      MaskInfo.LiveInfo.Output of a live stream, a URL or a key
 //	workflow runs         Tasks[].ResultInfo.ObjectInfo[] and SpriteObjectInfo[]: ObjectName,
 //	                      with an ObjectUrl and a Code
 //
@@ -52,8 +52,7 @@ import (
 // for jobs, https://www.tencentcloud.com/document/product/1045/50341 for workflows; the
 // types of cos-go-sdk-v5 (MediaResult, PicProcessResult, ImageProcessResult,
 // SpeechRecognitionResult, DocProcessJobDocProcessResult, FileCompressResult, JobOutput,
-// AuditingMaskInfo, WorkflowExecutionNotifyBody); FileList is in cos-java-sdk-v5's
-// FileUnCompressResult.
+// AuditingMaskInfo, WorkflowExecutionNotifyBody) and, for FileList, of qcloud-sdk-ios.
 
 // outputs gathers the objects that one job wrote.
 type outputs struct {
