@@ -157,7 +157,7 @@ func newBarPlot(size plotSize, chart hoursChart, bins []catalog.Bin, greatest in
 	gap := min(4, max(1, pitch/5))
 	for i, bin := range bins {
 		x := float64(plot.Left) + pitch*float64(i)
-		if i%labelStep(len(bins), size.width) == 0 {
+		if i%labelStep(len(bins), size.width) == 0 && x+axisTextWidth <= float64(size.width) {
 			plot.Labels = append(plot.Labels, axisLabel{X: int(x), Y: plot.Base + 18, Text: axisText(bin, width)})
 		}
 		if bin.Total() > 0 {
@@ -166,6 +166,9 @@ func newBarPlot(size plotSize, chart hoursChart, bins []catalog.Bin, greatest in
 	}
 	return plot
 }
+
+// axisTextWidth is the room that a text on the axis takes.
+const axisTextWidth = 36
 
 // newBar stacks a bin's states. Between two of them is a gap, so that they can be told
 // apart without colour; what is there at all is at least two units high.
@@ -319,9 +322,10 @@ func newRowPlot(width int, rows []catalog.Durations, longest time.Duration) rowP
 // niceDuration returns a round time that is not shorter than d.
 func niceDuration(d time.Duration) time.Duration {
 	steps := []time.Duration{
-		time.Second, 2 * time.Second, 4 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second,
-		time.Minute, 2 * time.Minute, 4 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute,
-		time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 12 * time.Hour, 24 * time.Hour,
+		time.Second, 2 * time.Second, 4 * time.Second, 6 * time.Second, 10 * time.Second, 20 * time.Second, 30 * time.Second,
+		time.Minute, 2 * time.Minute, 3 * time.Minute, 4 * time.Minute, 5 * time.Minute, 6 * time.Minute, 8 * time.Minute,
+		10 * time.Minute, 14 * time.Minute, 20 * time.Minute, 30 * time.Minute, 40 * time.Minute,
+		time.Hour, 2 * time.Hour, 3 * time.Hour, 4 * time.Hour, 6 * time.Hour, 8 * time.Hour, 12 * time.Hour, 24 * time.Hour,
 	}
 	for _, step := range steps {
 		if d <= step {

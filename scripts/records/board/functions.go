@@ -29,8 +29,21 @@ func functions(a assets) template.FuncMap {
 		"recordPath": func(s *catalog.Summary) string {
 			return "/" + s.Kind.Folder() + "/" + s.NameInKey()
 		},
-		"args": func(values ...any) []any { return values },
+		"inputKey": inputKey,
+		"args":     func(values ...any) []any { return values },
 	}
+}
+
+// inputKey returns an input for a table: its key without the bucket, which is the same
+// for most, or its URL.
+func inputKey(s *catalog.Summary) string {
+	if strings.Contains(s.Input, "://") {
+		return s.Input
+	}
+	if _, key, ok := strings.Cut(s.Input, "/"); ok && key != "" {
+		return key
+	}
+	return s.Input
 }
 
 // took writes how long a job ran; a dash where its record does not say.

@@ -2,13 +2,13 @@ package board
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 )
 
@@ -26,7 +26,7 @@ type live struct {
 type snapshot struct {
 	entries  []catalog.Entry // of records, the newest first
 	rejected []catalog.Entry // of rejected bodies, the newest first
-	states   []reconcileState
+	states   []*reconcile.State
 	listed   time.Time // when the last listing had ended; zero before the first has
 	listing  int       // keys listed so far, by the first listing
 	filling  bool      // records are still being read
@@ -111,18 +111,18 @@ func (l *live) list(ctx context.Context) error {
 	}
 	l.change(func(s *snapshot) {
 		s.entries, s.rejected, s.states = entries, rejected, states
-		s.listed, s.filling = l.board.Clock(), true
+		s.listed, s.filling = l.board.Clock(), len(l.missing(entries)) > 0
 	})
 	return nil
 }
 
 // readStates reads the state of the reconciliation of each bucket.
-func (l *live) readStates(ctx context.Context) ([]reconcileState, error) {
+func (l *live) readStates(ctx context.Context) ([]*reconcile.State, error) {
 	entries, err := l.board.Catalog.ListAll(ctx, "reconcile/")
 	if err != nil {
 		return nil, err
 	}
-	var states []reconcileState
+	var states []*reconcile.State
 	for _, e := range entries {
 		o, err := l.board.Catalog.Get(ctx, e.Key)
 		if errors.Is(err, catalog.ErrNotFound) {
@@ -131,9 +131,7 @@ func (l *live) readStates(ctx context.Context) ([]reconcileState, error) {
 		if err != nil {
 			return nil, err
 		}
-		var state reconcileState
-		if json.Unmarshal(o.Body, &state) == nil && state.Version > 0 {
-			state.Saved = o.LastModified
+		if state, err := reconcile.ParseState(o.Body); err == nil { // else it is of a later version
 			states = append(states, state)
 		}
 	}
@@ -143,14 +141,7 @@ func (l *live) readStates(ctx context.Context) ([]reconcileState, error) {
 // fill reads the records that are not known yet, the newest first, until all are, or
 // another listing is wanted.
 func (l *live) fill(ctx context.Context) error {
-	entries := l.look().entries
-	entries = entries[:min(len(entries), maxFill)]
-	var missing []catalog.Entry
-	for i, s := range l.board.Catalog.CachedAll(entries) {
-		if s == nil {
-			missing = append(missing, entries[i])
-		}
-	}
+	missing := l.missing(l.look().entries)
 	for len(missing) > 0 && len(l.wake) == 0 {
 		n := min(len(missing), fillChunk)
 		if _, err := l.board.Catalog.Summaries(ctx, missing[:n]); err != nil {
@@ -159,6 +150,18 @@ func (l *live) fill(ctx context.Context) error {
 		missing = missing[n:]
 	}
 	return nil
+}
+
+// missing returns the entries that are to be read in the background, and were not yet.
+func (l *live) missing(entries []catalog.Entry) []catalog.Entry {
+	entries = entries[:min(len(entries), maxFill)]
+	var missing []catalog.Entry
+	for i, s := range l.board.Catalog.CachedAll(entries) {
+		if s == nil {
+			missing = append(missing, entries[i])
+		}
+	}
+	return missing
 }
 
 // within returns the entries of a window: at or after since, and before until unless
@@ -176,39 +179,6 @@ func (s snapshot) within(since, until time.Time) []catalog.Entry {
 		}
 	}
 	return entries
-}
-
-// reconcileState is what is shown of the state that a reconciliation saves: see
-// docs/reconcile.md.
-type reconcileState struct {
-	Saved     time.Time `json:"-"`
-	Version   int
-	Bucket    string
-	Region    string
-	Tags      map[string]listingState
-	Workflows map[string]listingState
-	Last      struct {
-		Began, Ended                                   string
-		Complete                                       bool
-		Checked, Recorded, Repaired, Replaced, Unknown int
-		Findings                                       []finding
-	}
-}
-
-type listingState struct {
-	Until   string
-	Next    string
-	Pending []string
-	Missed  []string
-}
-
-// A finding is a job that a reconciliation did not find recorded as CI has it.
-type finding struct {
-	ID      string
-	Type    string
-	Outcome string // repaired, replaced or unknown
-	State   string // CI's
-	Was     string // ours; empty where there was no record
 }
 
 // hashOfKey returns the last part of a key.

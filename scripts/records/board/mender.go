@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
@@ -140,4 +141,23 @@ func (w words) Reconcile(ctx context.Context, since time.Duration, progress func
 		lines = append(lines, fmt.Sprintf("%s %s: %s, was %s, CI says %s", f.Type, f.ID, f.Outcome, was, f.State))
 	}
 	return lines, err
+}
+
+// AskWith returns a function for Options.AskCI that asks CI about the jobs of one bucket.
+func AskWith(client *ci.Client, bucket, region string) func(context.Context, string) (*model.Record, error) {
+	return func(ctx context.Context, id string) (*model.Record, error) {
+		b, err := client.Bucket(bucket, region)
+		if err != nil {
+			return nil, err
+		}
+		jobs, err := b.Jobs(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		defer jobs.Close()
+		if len(jobs.JobsDetail) == 0 {
+			return nil, fmt.Errorf("%s at CI: %w", id, catalog.ErrNotFound)
+		}
+		return model.DecodeQueried(jobs.JobsDetail[0])
+	}
 }

@@ -22,7 +22,8 @@ type overviewPage struct {
 	Groups    []catalog.Group // the greatest five
 	Newest    []*catalog.Summary
 	Rejected  int
-	Findings  int // of the last reconciliations: repaired and replaced
+	Findings  int       // of the last reconciliations: repaired and replaced
+	Compared  time.Time // when the last of them ended
 	Empty     bool
 }
 
@@ -68,7 +69,13 @@ func (b *Board) overview(r *request) (*page, error) {
 	o.Groups = catalog.Groups(summaries)
 	o.Groups = o.Groups[:min(len(o.Groups), overviewGroups)]
 	for _, state := range r.known.states {
+		if state.Last == nil {
+			continue
+		}
 		o.Findings += state.Last.Repaired + state.Last.Replaced
+		if state.Last.Ended.After(o.Compared) {
+			o.Compared = state.Last.Ended
+		}
 	}
 	return &page{
 		Template: "overview", Title: "Overview", Active: "/", Data: o, Live: b.liveWhile(r),

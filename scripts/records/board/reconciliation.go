@@ -1,9 +1,12 @@
 package board
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/ci-callback/ci-callback/pkg/reconcile"
 )
 
 // A reconciliationPage is what the last comparison of CI's jobs with the records found,
@@ -14,10 +17,11 @@ type reconciliationPage struct {
 
 // A bucketResult is the last comparison of one bucket.
 type bucketResult struct {
-	reconcileState
-	Began, Ended time.Time
-	Listings     []listing
-	Rows         []findingRow
+	Bucket, Region string
+	Last           reconcile.LastRun // all zero where none has ended
+	Pending        int               // jobs that are waited for
+	Listings       []listing
+	Rows           []findingRow // the newest first
 }
 
 // A listing is how far a job type, or a workflow, is compared.
@@ -29,10 +33,10 @@ type listing struct {
 	Partly  bool // the listing goes on with the next run
 }
 
-// A findingRow is a finding with the page that shows its record.
+// A findingRow is a finding and the page that shows its record.
 type findingRow struct {
-	finding
-	Path string
+	reconcile.Finding
+	Found string // the id, where it may be looked for
 }
 
 func (b *Board) reconciliation(r *request) (*page, error) {
@@ -45,64 +49,31 @@ func (b *Board) reconciliation(r *request) (*page, error) {
 		Command: command("reconcile --dry-run")}, nil
 }
 
-func newBucketResult(state reconcileState) bucketResult {
-	result := bucketResult{reconcileState: state, Began: moment(state.Last.Began), Ended: moment(state.Last.Ended)}
-	add := func(name string, l listingState) {
-		result.Listings = append(result.Listings, listing{
-			Name: name, Until: moment(l.Until), Pending: len(l.Pending), Missed: len(l.Missed), Partly: l.Next != "",
-		})
-	}
+func newBucketResult(state *reconcile.State) bucketResult {
+	result := bucketResult{Bucket: state.Bucket, Region: state.Region, Last: *cmp.Or(state.Last, &reconcile.LastRun{})}
 	for name, l := range state.Tags {
-		add(name, l)
+		result.add(name, l)
 	}
-	for name, l := range state.Workflows {
-		add("workflow "+name, l)
+	for id, l := range state.Workflows {
+		result.add("workflow "+id, l)
 	}
 	slices.SortFunc(result.Listings, func(a, b listing) int { return strings.Compare(a.Name, b.Name) })
-	for _, f := range state.Last.Findings {
-		row := findingRow{finding: f}
+	for _, f := range slices.Backward(result.Last.Findings) {
+		row := findingRow{Finding: f}
 		if validName(f.ID) {
-			row.Path = "/find?q=" + f.ID
+			row.Found = f.ID
 		}
 		result.Rows = append(result.Rows, row)
 	}
-	slices.Reverse(result.Rows)
 	return result
 }
 
-// moment reads a time of a state; zero where there is none.
-func moment(text string) time.Time {
-	t, err := time.Parse(time.RFC3339Nano, text)
-	if err != nil {
-		return time.Time{}
+func (b *bucketResult) add(name string, l *reconcile.Listing) {
+	if l == nil {
+		return
 	}
-	return t
-}
-
-// Slowest returns the earliest time up to which one of the bucket's listings is compared.
-func (b bucketResult) Slowest() time.Time {
-	var slowest time.Time
-	for _, l := range b.Listings {
-		if slowest.IsZero() || l.Until.Before(slowest) {
-			slowest = l.Until
-		}
-	}
-	return slowest
-}
-
-// Pending returns how many jobs of the bucket are waited for.
-func (b bucketResult) Pending() int {
-	n := 0
-	for _, l := range b.Listings {
-		n += l.Pending
-	}
-	return n
-}
-
-// Ours returns what the record had said; a dash where there was none.
-func (f finding) Ours() string {
-	if f.Was == "" {
-		return "no record"
-	}
-	return f.Was
+	b.Pending += len(l.Pending)
+	b.Listings = append(b.Listings, listing{
+		Name: name, Until: l.Until, Pending: len(l.Pending), Missed: len(l.Missed), Partly: l.Next != "",
+	})
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -43,17 +44,25 @@ func Changes(older, newer []byte) (changes []Change, more int) {
 	return changes, more
 }
 
-// comparePaths orders the record's own fields before those of its detail.
+// firstPaths are the fields whose change says most. They come first.
+var firstPaths = []string{"state", "verdict", "code", "message", "endTime"}
+
+// comparePaths orders the record's own fields before those of its detail, and those that
+// say most before the others.
 func comparePaths(a, b string) int {
-	inDetail := func(path string) bool { return strings.HasPrefix(path, "detail") }
-	if inDetail(a) != inDetail(b) {
-		if inDetail(b) {
-			return -1
+	rank := func(path string) int {
+		switch i := slices.Index(firstPaths, path); {
+		case i >= 0:
+			return i
+		case isInDetail(path):
+			return len(firstPaths) + 1
 		}
-		return 1
+		return len(firstPaths)
 	}
-	return strings.Compare(a, b)
+	return cmp.Or(cmp.Compare(rank(a), rank(b)), strings.Compare(a, b))
 }
+
+func isInDetail(path string) bool { return strings.HasPrefix(path, "detail.") || path == "detail" }
 
 // flatten returns each leaf of a JSON text by its path. What is no JSON is one leaf
 // without a path.

@@ -19,6 +19,22 @@ type Version struct {
 	More    int      // changes that are not named
 }
 
+// OwnChanges returns the changes of the record's own fields.
+func (v Version) OwnChanges() []Change { return v.changes(false) }
+
+// DetailChanges returns the changes within the record's detail.
+func (v Version) DetailChanges() []Change { return v.changes(true) }
+
+func (v Version) changes(inDetail bool) []Change {
+	var some []Change
+	for _, c := range v.Changes {
+		if isInDetail(c.Path) == inDetail {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
 // A View is a record with its history.
 type View struct {
 	Object            // the record as it is stored

@@ -1,0 +1,507 @@
+package board_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/scripts/records/board"
+	"github.com/ci-callback/ci-callback/scripts/records/catalog"
+	"github.com/ci-callback/ci-callback/scripts/records/internal/sample"
+)
+
+const (
+	port   = 9090
+	origin = "http://127.0.0.1:9090"
+)
+
+// day is the time of the tests.
+var day = time.Date(2026, 11, 27, 19, 12, 0, 0, time.UTC)
+
+// newBoard returns a board of a source at the time of the tests.
+func newBoard(t testing.TB, source catalog.Source, change func(*board.Options)) *board.Board {
+	t.Helper()
+	o := board.Options{
+		Catalog: catalog.New(source, sample.Prefix), Bucket: sample.RecordBucket, Region: sample.Region, MD5TagKey: "md5",
+		Zone: time.UTC, Clock: func() time.Time { return day },
+	}
+	if change != nil {
+		change(&o)
+	}
+	b, err := board.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// newSample returns a board of a day with n jobs, all of which it has read.
+func newSample(t testing.TB, n int, change func(*board.Options)) *board.Board {
+	t.Helper()
+	source := sample.New()
+	sample.Fill(source, day, n)
+	b := newBoard(t, source, change)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// get asks for a page as a browser on this machine does.
+func get(t testing.TB, b *board.Board, target string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), "GET", target, nil)
+	r.Host = "127.0.0.1:9090"
+	w := httptest.NewRecorder()
+	b.Handler(port).ServeHTTP(w, r)
+	return w
+}
+
+// post sends a form as a page of the board does, changed by a test.
+func post(t testing.TB, b *board.Board, target string, form url.Values, change func(*http.Request)) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), "POST", target, strings.NewReader(form.Encode()))
+	r.Host = "127.0.0.1:9090"
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", origin)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	if change != nil {
+		change(r)
+	}
+	w := httptest.NewRecorder()
+	b.Handler(port).ServeHTTP(w, r)
+	return w
+}
+
+func TestPages(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 300, func(o *board.Options) { o.Mender = &mender{} })
+	tests := map[string][]string{
+		"/":                        {"jobs failed in the last 24 hours", "Records per hour", "Most in one hour", "How long jobs took", "list --since 24h"},
+		"/records":                 {"302 records", "j1f9a3c7…4a0c15f38", "Next page"},
+		"/records?state=Failed":    {"list --state Failed --since 24h", "InvalidArgument"},
+		"/records?state=Cancel":    {"No record matches", "look at all times"},
+		"/jobs/" + sample.Broken:   {"Why it failed", "has no video stream", "created", "after 9 s", "show " + sample.Broken},
+		"/jobs/" + sample.Replaced: {"History: 2 versions", "<del>Failed</del>", "<ins>Success</ins>", "by a reconciliation"},
+		"/failures":                {"failed jobs", "the input … has no video stream"},
+		"/rejected":                {"3 bodies not understood", "no JobId"},
+		"/reconciliation":          {"media-1250000000", "What was found", "replaced", "no record"},
+		"/jobs/" + sample.Replaced + "?tz=Asia/Shanghai": {"2026-11-28 02:41:00 UTC+08:00"},
+	}
+	for target, words := range tests {
+		t.Run(target, func(t *testing.T) {
+			t.Parallel()
+			w := get(t, b, target)
+			if w.Code != http.StatusOK {
+				t.Fatalf("status %d: %s", w.Code, w.Body)
+			}
+			text := w.Body.String()
+			for _, word := range words {
+				if !strings.Contains(strings.ToLower(text), strings.ToLower(word)) {
+					t.Errorf("%q is not on the page", word)
+				}
+			}
+			checkMarkup(t, text)
+		})
+	}
+}
+
+// checkMarkup looks for what the content policy would refuse, and for what a reader who
+// is read to would miss.
+func checkMarkup(t *testing.T, text string) {
+	t.Helper()
+	for _, pattern := range []string{`<script>`, ` style=`, ` on[a-z]+=`, `<style`, `https?://[^1"]`, `<no value>`, `%!`} {
+		if found := regexp.MustCompile(pattern).FindString(text); found != "" {
+			t.Errorf("there is %q on the page", found)
+		}
+	}
+	if n := strings.Count(text, "<h1"); n != 1 {
+		t.Errorf("%d first headings", n)
+	}
+	ids := map[string]bool{}
+	for _, m := range regexp.MustCompile(` id="([^"]+)"`).FindAllStringSubmatch(text, -1) {
+		if ids[m[1]] {
+			t.Errorf("the id %q is on the page twice", m[1])
+		}
+		ids[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile(`<(?:input|select)[^>]* id="([^"]+)"`).FindAllStringSubmatch(text, -1) {
+		if !strings.Contains(text, `for="`+m[1]+`"`) {
+			t.Errorf("the field %q has no label", m[1])
+		}
+	}
+}
+
+func TestErrorPages(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 10, nil)
+	tests := map[string]int{
+		"/nowhere":                                404,
+		"/jobs/j404":                              404,
+		"/jobs/..%2f..%2fetc":                     404,
+		"/jobs/j404.json":                         404,
+		"/rejected/..":                            404,
+		"/rejected/abc":                           404,
+		"/rejected/abc/body":                      404,
+		"/records?since=yesterday":                400,
+		"/records?kind=task":                      400,
+		"/records?limit=100000":                   400,
+		"/records?after=x":                        400,
+		"/?tz=Mars/Olympus":                       400,
+		"/?tz=../../etc/passwd":                   400,
+		"/records?q=" + strings.Repeat("x", 5000): 414,
+		"/submit":                                 404,
+		"/tasks/none":                             404,
+		"/jobs/" + sample.Broken + "/retag":       403,
+		"/reconciliation/run":                     403,
+	}
+	for target, want := range tests {
+		if got := get(t, b, target).Code; got != want && !(want == 404 && got == http.StatusTemporaryRedirect) {
+			t.Errorf("%.60s: %d, not %d", target, got, want)
+		}
+	}
+}
+
+// TestBucketDoesNotAnswer shows what a reader sees where COS is out of reach.
+func TestBucketDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBoard(t, broken{}, nil)
+	if err := b.Read(t.Context()); err == nil {
+		t.Fatal("no error")
+	}
+	w := get(t, b, "/jobs/j1")
+	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "COS is on fire") {
+		t.Errorf("%d: %s", w.Code, w.Body)
+	}
+}
+
+// broken is a bucket that does not answer.
+type broken struct{}
+
+var errFire = errors.New("COS is on fire")
+
+func (broken) List(context.Context, string, string) ([]catalog.Entry, string, error) {
+	return nil, "", errFire
+}
+func (broken) Read(context.Context, string, func(catalog.Object) error) error { return errFire }
+
+// TestReads holds how many records a page reads while somebody waits, among 10,000 of
+// which none was read in the background.
+func TestReads(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day, 10_000)
+	tests := map[string]int{
+		"/": 0, "/records": 50, "/records?state=Cancel": 50, "/records?limit=200": 50, "/failures": 0,
+		"/jobs/" + sample.Broken: 1, "/jobs/" + sample.Replaced: 2, "/rejected": 3, "/reconciliation": 0,
+	}
+	for target, want := range tests {
+		b := newBoard(t, source, nil)
+		if err := b.List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		reads, lists := source.Reads, source.Lists
+		w := get(t, b, target)
+		if got := source.Reads - reads; got != want {
+			t.Errorf("%s: %d reads, not %d", target, got, want)
+		}
+		if got := source.Lists - lists; got > 1 {
+			t.Errorf("%s: %d listings", target, got)
+		}
+		if target == "/" && !strings.Contains(w.Body.String(), "0 of 10,002 read so far") {
+			t.Errorf("the overview does not say that nothing was read yet")
+		}
+	}
+}
+
+// TestLookFurther follows the links of a filter that hardly anything matches, until the
+// one record that does is found.
+func TestLookFurther(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for i := range 170 {
+		state := "Success"
+		if i == 160 {
+			state = "Cancel"
+		}
+		body := fmt.Sprintf(`{"version":2,"kind":"job","id":"j%d","state":%q,"detail":{"JobId":"j%d"}}`, i, state, i)
+		source.Put(fmt.Sprintf("ci/jobs/j%d.json", i), []byte(body), day.Add(-time.Duration(i)*time.Minute))
+	}
+	b := newBoard(t, source, nil)
+	if err := b.List(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	target := "/records?state=Cancel"
+	for range 5 {
+		text := get(t, b, target).Body.String()
+		if strings.Contains(text, `href="/jobs/j160"`) {
+			return
+		}
+		next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(text)
+		if next == nil {
+			t.Fatalf("nothing leads on from %s", target)
+		}
+		target = strings.ReplaceAll(next[1], "&amp;", "&")
+	}
+	t.Error("the record was not found in five pages")
+}
+
+// TestNextPages goes through all records by the Next links, while newer ones come.
+func TestNextPages(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	put := func(name string, at time.Time) {
+		body := fmt.Sprintf(`{"version":2,"kind":"job","id":%q,"state":"Success","detail":{}}`, name)
+		source.Put("ci/jobs/"+name+".json", []byte(body), at)
+	}
+	for i := range 95 { // three of each second
+		put(fmt.Sprintf("j%02d", i), day.Add(-time.Duration(i/3)*time.Second))
+	}
+	b := newBoard(t, source, nil)
+	seen := map[string]int{}
+	target := "/records?limit=10"
+	for n := 0; target != ""; n++ {
+		if err := b.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		text := get(t, b, target).Body.String()
+		for _, m := range regexp.MustCompile(`href="/jobs/(j[0-9]+)"`).FindAllStringSubmatch(text, -1) {
+			seen[m[1]]++
+		}
+		put(fmt.Sprintf("new%d", n), day.Add(time.Minute))
+		target = ""
+		if next := regexp.MustCompile(`href="([^"]*)" rel="next"`).FindStringSubmatch(text); next != nil {
+			target = strings.ReplaceAll(next[1], "&amp;", "&")
+		}
+	}
+	if len(seen) != 95 {
+		t.Errorf("%d of 95 records were seen", len(seen))
+	}
+	for id, n := range seen {
+		if n != 1 {
+			t.Errorf("%s was seen %d times", id, n)
+		}
+	}
+}
+
+// TestUnchanged holds that a page that did not change has no body, and that one that did
+// has another ETag.
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day, 50)
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := get(t, b, "/").Header().Get("ETag")
+	ask := func() *httptest.ResponseRecorder {
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/", nil)
+		r.Host = "localhost:9090"
+		r.Header.Set("If-None-Match", first)
+		w := httptest.NewRecorder()
+		b.Handler(port).ServeHTTP(w, r)
+		return w
+	}
+	if w := ask(); w.Code != http.StatusNotModified || w.Body.Len() != 0 {
+		t.Errorf("unchanged: %d, %d bytes", w.Code, w.Body.Len())
+	}
+	source.Put("ci/jobs/jnew.json", []byte(`{"version":2,"kind":"job","id":"jnew","state":"Failed","detail":{}}`), day)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if w := ask(); w.Code != http.StatusOK {
+		t.Errorf("changed: %d", w.Code)
+	}
+}
+
+// TestCache holds that what was read once is not read again, until it is written again.
+func TestCache(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day, 100)
+	b := newBoard(t, source, nil)
+	read := func() int {
+		before := source.Reads
+		if err := b.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return source.Reads - before - 1 // the state of the reconciliation is read each time
+	}
+	if n := read(); n != 102 {
+		t.Errorf("%d reads at first, not 102", n)
+	}
+	if n := read(); n != 0 {
+		t.Errorf("%d reads the second time", n)
+	}
+	source.Put("ci/jobs/"+sample.Broken+".json", []byte(`{"version":2,"kind":"job","id":"x","state":"Success","detail":{}}`), day)
+	if n := read(); n != 1 {
+		t.Errorf("%d reads after one was written", n)
+	}
+}
+
+// TestFills reads 10,000 records in the background from a bucket that takes 20 ms for
+// each request, and notices one that comes later.
+func TestFills(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := sample.New()
+		sample.Fill(source, time.Now(), 10_000)
+		source.Delay = 20 * time.Millisecond
+		b := newBoard(t, source, func(o *board.Options) { o.Clock = time.Now })
+		ctx, stop := context.WithCancel(t.Context())
+		listener := newFakeListener()
+		ended := make(chan error, 1)
+		go func() { ended <- b.Serve(ctx, listener) }()
+		time.Sleep(5 * time.Second)
+		if text := get(t, b, "/").Body.String(); strings.Contains(text, "read so far") || !strings.Contains(text, "10,002 records") {
+			t.Error("10,000 records are not read after 5 seconds")
+		}
+		body := `{"version":2,"kind":"job","id":"jnew","state":"Failed","detail":{}}`
+		source.Put("ci/jobs/jnew.json", []byte(body), time.Now())
+		time.Sleep(time.Minute)
+		if text := get(t, b, "/records").Body.String(); !strings.Contains(text, `href="/jobs/jnew"`) {
+			t.Error("a record that came later is not shown after a minute")
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// fakeListener is a loopback listener to which nobody connects, for a bubble.
+type fakeListener struct{ closed chan struct{} }
+
+func newFakeListener() *fakeListener { return &fakeListener{make(chan struct{})} }
+
+func (l *fakeListener) Accept() (net.Conn, error) {
+	<-l.closed
+	return nil, net.ErrClosed
+}
+
+func (l *fakeListener) Close() error {
+	select {
+	case <-l.closed:
+	default:
+		close(l.closed)
+	}
+	return nil
+}
+
+func (l *fakeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 5, nil)
+	history := regexp.MustCompile(`href="(/history/[^"]+)"`).FindStringSubmatch(get(t, b, "/jobs/"+sample.Replaced).Body.String())
+	if history == nil {
+		t.Fatal("no link to a version")
+	}
+	hash := regexp.MustCompile(`href="/rejected/([0-9a-f]{64})`).FindStringSubmatch(get(t, b, "/rejected").Body.String())
+	for _, target := range []string{"/jobs/" + sample.Broken + ".json", history[1], "/rejected/" + hash[1] + "/body"} {
+		w := get(t, b, target)
+		if w.Code != 200 || !strings.HasPrefix(w.Header().Get("Content-Disposition"), "attachment") || !strings.Contains(w.Header().Get("Content-Security-Policy"), "sandbox") {
+			t.Errorf("%s: %d, %v", target, w.Code, w.Header())
+		}
+	}
+	if w := get(t, b, "/records.json?state=Failed"); w.Code != 200 || !strings.Contains(w.Body.String(), `"id": "`+sample.Broken) {
+		t.Errorf("JSON: %d, %s", w.Code, w.Body)
+	}
+	if w := get(t, b, "/records.csv?limit=2"); strings.Count(w.Body.String(), "\n") != 3 {
+		t.Errorf("CSV: %s", w.Body)
+	}
+}
+
+func TestFind(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 5, nil)
+	tests := map[string]string{
+		sample.Broken:        "/jobs/" + sample.Broken,
+		"2026/11/broken":     "/records?input=2026%2F11%2Fbroken&since=all",
+		"":                   "/records",
+		"  " + sample.Broken: "/jobs/" + sample.Broken,
+	}
+	for text, want := range tests {
+		w := get(t, b, "/find?q="+url.QueryEscape(text))
+		if diff := cmp.Diff(want, w.Header().Get("Location")); diff != "" || w.Code != http.StatusSeeOther {
+			t.Errorf("%q: %d, -want +got:\n%s", text, w.Code, diff)
+		}
+	}
+}
+
+// TestEmpty shows what a reader sees before there is anything.
+func TestEmpty(t *testing.T) {
+	t.Parallel()
+	b := newBoard(t, sample.New(), nil)
+	if text := get(t, b, "/").Body.String(); !strings.Contains(text, "Listing the records") {
+		t.Error("before the first listing: the page does not say that it is under way")
+	}
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"/", "/records"} {
+		if text := get(t, b, target).Body.String(); !strings.Contains(text, "Nothing has been stored under ci/ yet") || !strings.Contains(text, "scripts/doctor") {
+			t.Errorf("%s does not say what to do", target)
+		}
+	}
+	for target, words := range map[string]string{"/failures": "Nothing failed", "/rejected": "All that was posted was understood", "/reconciliation": "RECONCILE_BUCKETS"} {
+		if text := get(t, b, target).Body.String(); !strings.Contains(text, words) {
+			t.Errorf("%s does not say %q", target, words)
+		}
+	}
+}
+
+func TestServeOnLoopbackOnly(t *testing.T) {
+	t.Parallel()
+	listener := newFakeListener()
+	b := newBoard(t, sample.New(), nil)
+	err := b.Serve(t.Context(), elsewhere{listener})
+	if err == nil || !strings.Contains(err.Error(), "loopback only") {
+		t.Errorf("error %v", err)
+	}
+}
+
+type elsewhere struct{ net.Listener }
+
+func (elsewhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 168, 0, 1), Port: port} }
+
+// mender notes what it was asked to do.
+type mender struct{ done []string }
+
+func (m *mender) PlanReplay(_ context.Context, key string) ([]string, bool, error) {
+	return []string{"would receive " + key}, true, nil
+}
+
+func (m *mender) Replay(_ context.Context, key string, remove bool) ([]string, error) {
+	m.done = append(m.done, fmt.Sprint("replay ", key, " ", remove))
+	return []string{"job j1, Success: created"}, nil
+}
+
+func (m *mender) PlanRetag(_ context.Context, r *model.Record) ([]string, bool, error) {
+	return []string{"would tag " + r.ID}, true, nil
+}
+
+func (m *mender) Retag(_ context.Context, r *model.Record) ([]string, error) {
+	m.done = append(m.done, "retag "+r.ID)
+	return []string{"tagged"}, nil
+}
+
+func (m *mender) Reconcile(_ context.Context, since time.Duration, progress func(string)) ([]string, error) {
+	m.done = append(m.done, "reconcile "+since.String())
+	return []string{"1 compared"}, nil
+}
+
+func (m *mender) PlanReconcile() ([]string, bool, error) { return []string{"would compare"}, true, nil }

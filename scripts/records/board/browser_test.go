@@ -1,0 +1,406 @@
+package board_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+
+	"github.com/ci-callback/ci-callback/pkg/ci"
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
+	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/receive"
+	"github.com/ci-callback/ci-callback/pkg/reconcile"
+	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/scripts/records/board"
+	"github.com/ci-callback/ci-callback/scripts/records/catalog"
+	"github.com/ci-callback/ci-callback/scripts/records/internal/browser"
+	"github.com/ci-callback/ci-callback/scripts/records/internal/sample"
+	"github.com/ci-callback/ci-callback/scripts/records/mend"
+)
+
+// A tab is a browser's tab on a board, and what went wrong in it.
+type tab struct {
+	t       *testing.T
+	ctx     context.Context
+	address string // of the board
+
+	mu        sync.Mutex
+	messages  []string
+	elsewhere []string // requests that left for another place than the board
+}
+
+// openTab starts a browser, or skips the test where there is none.
+func openTab(t *testing.T, b *board.Board) *tab {
+	t.Helper()
+	path := browser.Path()
+	if path == "" {
+		const none = "there is no Chromium: name it in CI_CALLBACK_BROWSER, or install it, to test the board in a browser"
+		if os.Getenv("CI_CALLBACK_DEMAND_BROWSER") == "1" {
+			t.Fatal(none)
+		}
+		t.Skip(none)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serving, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Serve(serving, listener) }()
+	ctx, end := browser.Start(context.Background(), path)
+	t.Cleanup(func() {
+		end()
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	tab := &tab{t: t, address: "http://" + listener.Addr().String()}
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
+		t.Fatal(err)
+	}
+	var limit context.CancelFunc
+	tab.ctx, limit = context.WithTimeout(ctx, 2*time.Minute)
+	t.Cleanup(limit)
+	tab.watch()
+	return tab
+}
+
+// watch notes what the console says, and what is asked of others.
+func (tab *tab) watch() {
+	tab.t.Helper()
+	go func() {
+		for message, err := range chromedp.Console(tab.ctx) {
+			if err != nil {
+				return
+			}
+			tab.mu.Lock()
+			tab.messages = append(tab.messages, message.String())
+			tab.mu.Unlock()
+		}
+	}()
+	if _, err := chromedp.Call(tab.ctx, network.Enable, network.EnableParams{}); err != nil {
+		tab.t.Fatal(err)
+	}
+	err := chromedp.Listen(tab.ctx, func(event any) {
+		if sent, ok := event.(*network.EventRequestWillBeSent); ok && !strings.HasPrefix(sent.Request.URL, tab.address+"/") {
+			tab.mu.Lock()
+			tab.elsewhere = append(tab.elsewhere, sent.Request.URL)
+			tab.mu.Unlock()
+		}
+	})
+	if err != nil {
+		tab.t.Fatal(err)
+	}
+}
+
+// do takes steps, one after the other.
+func (tab *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	tab.t.Helper()
+	if err := chromedp.Do(tab.ctx, steps...); err != nil {
+		tab.t.Fatalf("%s: %v\n%s", what, err, tab.text())
+	}
+}
+
+// open loads a page.
+func (tab *tab) open(path string) {
+	tab.t.Helper()
+	tab.do("open "+path, chromedp.Navigate(tab.address+path))
+}
+
+// text returns what is to be read on the page.
+func (tab *tab) text() string {
+	text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string]("document.body.innerText"))
+	if err != nil {
+		return "(" + err.Error() + ")"
+	}
+	return text
+}
+
+// waitFor waits until words are on the page, which may be loaded again meanwhile.
+func (tab *tab) waitFor(words string) {
+	tab.t.Helper()
+	for range 300 {
+		if strings.Contains(tab.text(), words) {
+			return
+		}
+		select {
+		case <-tab.ctx.Done():
+			tab.t.Fatalf("%q is not on the page:\n%s", words, tab.text())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	tab.t.Fatalf("%q is not on the page after 15 seconds:\n%s", words, tab.text())
+}
+
+// follow clicks on the link or the button with some words.
+func (tab *tab) follow(words string) {
+	tab.t.Helper()
+	found := fmt.Sprintf(`(() => { const e = [...document.querySelectorAll("main a, main button, nav a")].find(e => e.innerText.trim() === %q); if (!e) return false; e.click(); return true; })()`, words)
+	ok, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](found))
+	if err != nil || !ok {
+		tab.t.Fatalf("there is no link or button %q: %v\n%s", words, err, tab.text())
+	}
+}
+
+// checkQuiet fails where the console said anything, or a request left for elsewhere.
+func (tab *tab) checkQuiet() {
+	tab.t.Helper()
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	for _, message := range tab.messages {
+		tab.t.Errorf("the console says: %s", message)
+	}
+	for _, address := range tab.elsewhere {
+		tab.t.Errorf("a request left for %s", address)
+	}
+}
+
+const (
+	recordBucket = "records-1250000000"
+	mediaBucket  = "media-1250000000"
+	region       = "ap-guangzhou"
+)
+
+// newLocalBoard returns a board of a local COS, with a form for jobs of a local CI that
+// calls back.
+func newLocalBoard(t *testing.T) (*board.Board, *store.Store) {
+	t.Helper()
+	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cos.Close() })
+	for _, bucket := range []string{recordBucket, mediaBucket} {
+		if err := cos.CreateBucket(bucket, region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var receiver *receive.Receiver
+	callbacks := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := make([]byte, r.ContentLength)
+		if _, err := r.Body.Read(body); err != nil && r.ContentLength == 0 {
+			t.Error(err)
+		}
+		if _, err := receiver.Callback(r.Context(), body); err != nil {
+			t.Error(err)
+		}
+	})
+	local := cilocaltest.New(t, cilocal.Options{COS: cos, Transport: coslocal.HandlerTransport{Handler: callbacks}}, mediaBucket)
+	local.SetCallback(mediaBucket, "http://function.localhost/", "JSON")
+	keys := coslocal.DefaultCredential()
+	o := store.Options{
+		Credentials: cosclient.Credentials{SecretID: keys.SecretID, SecretKey: keys.SecretKey},
+		Bucket:      recordBucket, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000",
+	}
+	s, err := store.NewPool(local.WithCOS()).Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	receiver = &receive.Receiver{Store: s, TagMD5: true}
+	client := ci.NewClient(ci.Options{Transport: local.WithCOS(), Credentials: o.Credentials})
+	b, err := board.New(board.Options{
+		Catalog: catalog.New(catalog.FromStore(s), "ci/"), Bucket: recordBucket, Region: region, MD5TagKey: "md5",
+		Look: board.LookWith(s), AskCI: board.AskWith(client, mediaBucket, region), Refresh: 200 * time.Millisecond,
+		Mender: board.MendWith(mend.New(mend.Options{Store: s, StoreOptions: o, TagMD5: true, CI: client, Buckets: []reconcile.Bucket{{Name: mediaBucket, Region: region}}})),
+		Submit: &board.SubmitForm{Types: []string{"Transcode"}, Inputs: []string{"in/demo.mov"}, Submit: func(_ context.Context, s board.Submission) (string, error) {
+			plan := cilocal.Plan{Run: s.Duration}
+			if s.Fail {
+				plan.Code, plan.Message = "InvalidArgument", "the input has no video stream"
+			}
+			return local.AddJob(mediaBucket, cilocal.Job{Tag: s.Type, Input: cilocal.Object{Key: s.Input}, Output: cilocal.Object{Key: "out/${JobId}.mp4"}}, plan)
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, s
+}
+
+// TestInBrowser does what a person does: submits a job, watches it end, finds it among
+// the failed ones, opens it, and receives a rejected body again.
+func TestInBrowser(t *testing.T) {
+	t.Parallel()
+	b, s := newLocalBoard(t)
+	tab := openTab(t, b)
+
+	tab.open("/")
+	tab.waitFor("Nothing has been stored under ci/ yet")
+	tab.follow("Submit a job")
+	tab.waitFor("To the local Cloud Infinite")
+	tab.do("fill in the form",
+		chromedp.SetValue(chromedp.CSS("#end"), "fail"), chromedp.SetValue(chromedp.CSS("#duration"), "2s"),
+	)
+	tab.follow("Submit")
+	tab.waitFor("There is no record of this job yet")
+	tab.waitFor("Why it failed") // the page was loaded again by itself
+	tab.waitFor("the input has no video stream")
+
+	tab.follow("Records")
+	tab.waitFor("1 record in the last 24 hours")
+	tab.follow("Failed")
+	tab.waitFor("1 row")
+	tab.do("open the failed job", chromedp.Evaluate[chromedp.Void](`document.querySelector("table.records th a").click()`))
+	tab.waitFor("Why it failed")
+
+	body := fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":"jreplayed","Tag":"Transcode","State":"Success","Input":{"BucketId":%q,"Region":%q,"Object":"in/b.mov"}}]}`, mediaBucket, region)
+	key, err := s.PutRejected(t.Context(), []byte(body), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 100 { // until the board has listed again
+		tab.open("/rejected")
+		if strings.Contains(tab.text(), "understood now: 1 job") {
+			break
+		}
+	}
+	tab.follow(catalog.ShortHash(key))
+	tab.waitFor("jreplayed")
+	tab.follow("Receive it again…")
+	tab.waitFor("would be created")
+	tab.do("take it away afterwards", chromedp.Click(chromedp.CSS("#remove")))
+	tab.follow("Receive it again")
+	tab.waitFor("job jreplayed, Success: created")
+	if _, _, err := s.GetRecord(t.Context(), "job", "jreplayed"); err != nil {
+		t.Error(err)
+	}
+	if _, err := s.GetObject(t.Context(), key); err == nil {
+		t.Error("the body was not taken away")
+	}
+	tab.open("/reconciliation/run")
+	tab.follow("Compare and mend")
+	tab.waitFor("Reconciliation has ended")
+	tab.checkQuiet()
+}
+
+// TestByKeyboard finds a record, and copies its id, without a mouse.
+func TestByKeyboard(t *testing.T) {
+	t.Parallel()
+	tab := openTab(t, newSample(t, 20, nil))
+	tab.open("/")
+	focused := func() string {
+		text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string]("(document.activeElement.innerText || document.activeElement.id || document.activeElement.className).trim()"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	tab.do("press Tab", chromedp.KeyEvent("\t"))
+	if got := focused(); got != "Skip to the page" {
+		t.Errorf("the first stop of Tab is %q", got)
+	}
+	tab.do("press /", chromedp.KeyEvent("/"))
+	if got := focused(); got != "q" {
+		t.Errorf("/ leads to %q, not to the search", got)
+	}
+	// Unlike a keyboard, the protocol types the character although the key was taken.
+	tab.do("empty the search", chromedp.Evaluate[chromedp.Void](`document.getElementById("q").value = ""`))
+	tab.do("search", chromedp.KeyEvent(sample.Broken+"\r"))
+	tab.waitFor("Why it failed")
+	tab.checkQuiet()
+}
+
+// TestWithoutScript shows the pages to a browser that runs no script.
+func TestWithoutScript(t *testing.T) {
+	t.Parallel()
+	b, _ := newLocalBoard(t)
+	tab := openTab(t, b)
+	if _, err := chromedp.Call(tab.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	tab.open("/submit")
+	tab.do("submit", chromedp.SetValue(chromedp.CSS("#duration"), "1s"), chromedp.Click(chromedp.CSS("form.submit button")),
+		chromedp.WaitReady(chromedp.CSS(".steps")))
+	tab.waitFor("Outputs, as they are now") // by the page's own refresh
+	tab.checkQuiet()
+}
+
+// TestHostileInBrowser opens pages with markup in every field, and sees whether any of it
+// runs, or is stopped by nothing but the policy.
+func TestHostileInBrowser(t *testing.T) {
+	t.Parallel()
+	source, targets := hostileSource(t)
+	b := newBoard(t, source, func(o *board.Options) { o.Mender = &mender{} })
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tab := openTab(t, b)
+	for _, target := range targets {
+		tab.open(target)
+		owned, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool]("window.owned !== undefined"))
+		if err != nil || owned {
+			t.Errorf("%.60s: owned %v, %v", target, owned, err)
+		}
+	}
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
+	for _, message := range tab.messages {
+		if !strings.Contains(message, "the server responded with a status of 4") { // pages that say what is wrong with the address
+			t.Errorf("the console says: %s", message)
+		}
+	}
+}
+
+// TestLayout looks at each page at the width of a telephone and of a screen, in the light
+// and in the dark, and keeps the pictures as artifacts of the test. Nothing may stick out
+// of the page.
+func TestLayout(t *testing.T) {
+	t.Parallel()
+	tab := openTab(t, newSample(t, 300, func(o *board.Options) {
+		o.Mender = &mender{}
+		o.Submit = &board.SubmitForm{Types: []string{"Transcode"}}
+	}))
+	pages := map[string]string{
+		"overview": "/", "records": "/records", "none": "/records?state=Cancel", "broken": "/jobs/" + sample.Broken, "replaced": "/jobs/" + sample.Replaced,
+		"failures": "/failures", "rejected": "/rejected", "reconciliation": "/reconciliation", "retag": "/jobs/" + sample.Replaced + "/retag", "submit": "/submit",
+	}
+	for _, width := range []int64{360, 1280} {
+		for _, theme := range []string{"light", "dark"} {
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
+			if _, err := chromedp.Call(tab.ctx, emulation.SetEmulatedMedia, media); err != nil {
+				t.Fatal(err)
+			}
+			tab.do("set the size", chromedp.EmulateViewport(width, 800))
+			for name, target := range pages {
+				tab.open(target)
+				tab.checkLayout(fmt.Sprintf("%s-%d-%s", name, width, theme), width)
+			}
+		}
+	}
+	tab.checkQuiet()
+}
+
+// checkLayout takes a picture of a page and looks whether it fits.
+func (tab *tab) checkLayout(name string, width int64) {
+	tab.t.Helper()
+	wide, err := chromedp.Run(tab.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
+	if err != nil || wide > width {
+		tab.t.Errorf("%s is %d wide: %v", name, wide, err)
+	}
+	// What one presses has a side of 24 pixels, or stands in a line of text.
+	small, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll("button, .button, nav a, .choices a, .tiles a, select, input:not([type=hidden]):not([type=checkbox])")]
+		.filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 24).map(e => e.outerHTML.slice(0, 80))`))
+	if err != nil || len(small) > 0 {
+		tab.t.Errorf("%s has what is too small to press: %q, %v", name, small, err)
+	}
+	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		tab.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(tab.t.ArtifactDir(), name+".png"), picture, 0o644); err != nil {
+		tab.t.Fatal(err)
+	}
+}

@@ -1,0 +1,23 @@
+package board
+
+import "context"
+
+// Read lists and reads once, as Serve does in the background.
+func (b *Board) Read(ctx context.Context) error {
+	if err := b.live.list(ctx); err != nil {
+		return err
+	}
+	err := b.live.fill(ctx)
+	b.live.change(func(s *snapshot) { s.filling = false })
+	return err
+}
+
+// List lists once, and reads no record.
+func (b *Board) List(ctx context.Context) error {
+	err := b.live.list(ctx)
+	b.live.change(func(s *snapshot) { s.filling = false })
+	return err
+}
+
+// Token returns what a form must have.
+func (b *Board) Token() string { return b.token }
