@@ -5,37 +5,128 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"github.com/ci-callback/ci-callback/internal/testsize"
 )
+
+// goVariables are where go keeps what it has built and fetched, asked once for all tests.
+var goVariables = sync.OnceValues(func() ([]string, error) {
+	names := []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"}
+	said, err := exec.Command("go", append([]string{"env"}, names...)...).Output()
+	if err != nil {
+		return nil, err
+	}
+	values := strings.Split(string(said), "\n")
+	for i, name := range names {
+		names[i] = name + "=" + values[i]
+	}
+	return names, nil
+})
 
 // goEnvironment is the least that go and git need, with this machine's caches and none of the developer's settings.
 func goEnvironment(t *testing.T, extra ...string) []string {
 	t.Helper()
+	need(t, "go")
+	variables, err := goVariables()
+	if err != nil {
+		t.Fatal(err)
+	}
 	env := []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "GOENV=off",
 		"GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=" + os.DevNull,
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
 	}
-	for _, name := range []string{"GOCACHE", "GOMODCACHE", "GOPATH", "GOPROXY", "GOSUMDB", "GOTOOLCHAIN"} {
-		value := strings.TrimSpace(run(t, ".", os.Environ(), need(t, "go"), "env", name).stdout)
-		env = append(env, name+"="+value)
-	}
-	return append(env, extra...)
+	return slices.Concat(env, variables, extra)
 }
 
+// quickGo returns an environment in which `go build` writes its linker flags in the place of an executable, and the zip
+// holds them: enough for what the scripts are asked about versions and states, and a second less a build. At full size
+// it is the environment as it is.
+func quickGo(t *testing.T, env []string) []string {
+	t.Helper()
+	if testsize.Full() {
+		return env
+	}
+	bin := t.TempDir()
+	write(t, filepath.Join(bin, "go"), fmt.Sprintf(quickGoScript, need(t, "go")), 0o755)
+	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "ZIP="+zipCommand(t))
+}
+
+const quickGoScript = `#!/bin/sh
+case $1 in
+build)
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-ldflags) flags=$2 ;;
+		-o) out=$2 ;;
+		esac
+		shift
+	done
+	printf '%%s\n' "$flags" >"$out"
+	;;
+run)
+	shift 2
+	exec "$ZIP" "$@"
+	;;
+*) exec %q "$@" ;;
+esac
+`
+
+// zipOnce is scripts/zip, built once for all tests that have a quick go.
+var zipOnce struct {
+	sync.Once
+	path string
+	err  error
+}
+
+func zipCommand(t *testing.T) string {
+	t.Helper()
+	zipOnce.Do(func() {
+		dir, err := os.MkdirTemp("", "ci-callback-zip")
+		zipOnce.path = filepath.Join(dir, "zip")
+		said, buildErr := exec.Command("go", "build", "-o", zipOnce.path, "./zip").CombinedOutput()
+		if buildErr != nil {
+			buildErr = fmt.Errorf("%w: %s", buildErr, said)
+		}
+		zipOnce.err = errors.Join(err, buildErr)
+	})
+	if zipOnce.err != nil {
+		t.Fatal(zipOnce.err)
+	}
+	return zipOnce.path
+}
+
+// TestMain removes what the tests built for all of them.
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if zipOnce.path != "" {
+		_ = os.RemoveAll(filepath.Dir(zipOnce.path))
+	}
+	os.Exit(status)
+}
+
+// TestBuildIsTheSameWhereverItIsBuilt builds the function twice at full size, else a stand-in of a few lines.
 func TestBuildIsTheSameWhereverItIsBuilt(t *testing.T) {
 	t.Parallel()
 	sh := need(t, "sh")
 	const version = "v0.0.1-same-everywhere+test.build"
 
-	plain := filepath.Join(t.TempDir(), "a")
-	copyInto(t, plain, "go.mod", "go.sum", "function", "pkg", "scripts/build.sh", "scripts/zip")
+	plain := standIn(t)
+	if testsize.Full() {
+		plain = filepath.Join(t.TempDir(), "a")
+		copyInto(t, plain, "go.mod", "go.sum", "function", "pkg", "internal", "scripts/build.sh", "scripts/zip")
+	}
 	odd := filepath.Join(t.TempDir(), "some", "folder with spaces", "deeper")
 	if err := os.CopyFS(odd, os.DirFS(plain)); err != nil { // not from the checkout again, which someone may be editing
 		t.Fatal(err)
@@ -148,9 +239,9 @@ func standIn(t *testing.T) string {
 }
 
 func TestBuildTakesTheVersionFromGit(t *testing.T) {
-	t.Parallel()
 	sh, git := need(t, "sh"), need(t, "git")
-	env := goEnvironment(t)
+	env := quickGo(t, goEnvironment(t)) // writes a program: before anything else may fork (notingToolbox says why)
+	t.Parallel()
 	dir := standIn(t)
 	do := func(args ...string) {
 		t.Helper()
