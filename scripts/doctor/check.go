@@ -82,6 +82,7 @@ func (d *doctor) runChecks(ctx context.Context) {
 	d.checkSettings(ctx)
 	d.checkRecords(ctx)
 	d.checkMedia(ctx)
+	d.checkReconcile(ctx)
 	d.checkFunction(ctx)
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
@@ -62,6 +63,7 @@ func TestPlainOutput(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})
 	c.env["CALLBACK_TOKEN"] = secondToken
+	c.addCI(cilocal.Options{})
 	c.run("-media", mediaBucket)
 	if c.status != exitOK || c.err != "" {
 		t.Errorf("status %d, and on standard error: %s", c.status, c.err)
@@ -73,7 +75,7 @@ func TestPlainOutput(t *testing.T) {
 			t.Errorf("not aligned: %q", line)
 		}
 	}
-	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "23 ok, 0 warnings, 0 failed, 0 skipped, in ") {
+	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "33 ok, 0 warnings, 0 failed, 0 skipped, in ") {
 		t.Errorf("the last line is %q", last)
 	}
 }
@@ -286,10 +288,11 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestCOSClock has a COS whose signatures are late and whose Date is not.
+// TestCOSClock has a COS that finds the time wrong although its Date is right.
 func TestCOSClock(t *testing.T) {
 	t.Parallel()
-	c := newClinic(t, coslocal.Options{Clock: func() time.Time { return time.Now().Add(-time.Hour) }})
+	c := newClinic(t, coslocal.Options{})
+	c.cos.Inject(coslocal.Fault{Status: http.StatusForbidden, Code: "RequestTimeTooSkewed"})
 	if check := c.find(c.report(), checkAccepted); check.Verdict != verdictFailed || !strings.Contains(check.Remedy, "clock") {
 		t.Errorf("%+v", check)
 	}
@@ -390,6 +393,15 @@ func TestSettingsSaid(t *testing.T) {
 		"one_token_is_short": {"CALLBACK_TOKEN", firstToken + ",short", "CALLBACK_TOKEN", verdictFailed},
 		"secret_key_missing": {"TENCENTCLOUD_SECRETKEY", "", checkCredentials, verdictFailed},
 		"buckets_for_naught": {"TAG_MD5", "false", "TAG_BUCKETS", verdictWarning},
+		"nothing_compared":   {"RECONCILE_BUCKETS", "", "RECONCILE_BUCKETS", verdictWarning},
+		"days":               {"RECONCILE_DAYS", "31", "RECONCILE_DAYS", verdictFailed},
+		"body_too_large":     {"MAX_BODY_BYTES", "6291457", "MAX_BODY_BYTES", verdictFailed},
+		"placeholder_bucket": {"RECORD_BUCKET", "examplebucket-1250000000", "RECORD_BUCKET", verdictFailed},
+		"placeholder_media":  {"TAG_BUCKETS", "examplebucket-1250000000", "TAG_BUCKETS", verdictFailed},
+		"placeholder_token":  {"CALLBACK_TOKEN", "<a token of at least 16 characters>", "CALLBACK_TOKEN", verdictFailed},
+		"placeholder_key":    {"TENCENTCLOUD_SECRETID", "…", checkCredentials, verdictFailed},
+		"misspelt_region":    {"RECORD_REGION", "ap-guangzho", "RECORD_REGION", verdictWarning},
+		"misspelt_of_media":  {"RECONCILE_BUCKETS", mediaBucket + "@ap-gaungzhou", "RECONCILE_BUCKETS", verdictWarning},
 		"region_of_function": {"FUNCTION_REGION", region, "RECORD_REGION", verdictOK},
 	}
 	for name, test := range tests {
@@ -419,6 +431,14 @@ func TestDeployment(t *testing.T) {
 	}{
 		"well":                  {nil, nil},
 		"region_of_the_records": {map[string]string{"FUNCTION_REGION": "", "RECORD_REGION": region}, nil},
+		"no_role":               {map[string]string{"FUNCTION_ROLE": ""}, map[string]verdict{checkExecution: verdictFailed}},
+		"role_of_another_form":  {map[string]string{"FUNCTION_ROLE": "qcs::cam::uin/1:roleName/ci-callback"}, map[string]verdict{checkExecution: verdictFailed}},
+		"role_with_a_space":     {map[string]string{"FUNCTION_ROLE": "ci callback"}, map[string]verdict{checkExecution: verdictFailed}},
+		"role_of_128":           {map[string]string{"FUNCTION_ROLE": strings.Repeat("r", 128)}, nil},
+		"role_of_129":           {map[string]string{"FUNCTION_ROLE": strings.Repeat("r", 129)}, map[string]verdict{checkExecution: verdictFailed}},
+		"role_of_SCF":           {map[string]string{"FUNCTION_ROLE": "SCF_QcsRole"}, map[string]verdict{checkExecution: verdictWarning}},
+		"misspelt_region":       {map[string]string{"FUNCTION_REGION": "ap-gaungzhou"}, map[string]verdict{"FUNCTION_REGION": verdictWarning, "RECORD_REGION": verdictWarning}},
+		"CI_in_clear":           {map[string]string{"CI_ENDPOINT": "http://{bucket}.ci.{region}.myqcloud.com"}, map[string]verdict{"CI_ENDPOINT": verdictFailed}},
 		"both_regions":          {map[string]string{"RECORD_REGION": "ap-shanghai"}, nil},
 		"no_region":             {map[string]string{"FUNCTION_REGION": "", "TENCENTCLOUD_REGION": region}, map[string]verdict{"FUNCTION_REGION": verdictFailed}},
 		"wrong_region":          {map[string]string{"FUNCTION_REGION": "Guangzhou", "RECORD_REGION": region}, map[string]verdict{"FUNCTION_REGION": verdictFailed}},
@@ -439,7 +459,9 @@ func TestDeployment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := newClinic(t, coslocal.Options{})
-			c.env = map[string]string{"RECORD_BUCKET": recordBucket, "FUNCTION_REGION": region, "CALLBACK_TOKEN": secondToken}
+			c.env = map[string]string{
+				"RECORD_BUCKET": recordBucket, "FUNCTION_REGION": region, "CALLBACK_TOKEN": secondToken, "FUNCTION_ROLE": "ci-callback",
+			}
 			maps.Copy(c.env, test.env)
 			c.wants(c.report("-settings"), test.want)
 		})
@@ -462,6 +484,8 @@ func TestUsage(t *testing.T) {
 		"bad_bucket":            {"-media", "Media"},
 		"bad_region":            {"-media", mediaBucket + "@Gz!"},
 		"bad_prefix":            {"-media", mediaBucket + "//a"},
+		"for_nobody":            {"-policy", "-for", "nobody"},
+		"for_without":           {"-for", "records"},
 		"settings_url":          {"-settings", "-url", "https://example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -477,6 +501,21 @@ func TestUsage(t *testing.T) {
 	}
 	if c := newClinic(t, coslocal.Options{}).run("-help"); c.status != exitOK || c.out != usage {
 		t.Errorf("-help: status %d\n%s", c.status, c.out)
+	}
+}
+
+func TestUnknownRegion(t *testing.T) {
+	t.Parallel()
+	for region, want := range map[string]string{
+		"ap-gaungzhou": "did you mean ap-guangzhou?", "ap-guangzho": "did you mean ap-guangzhou?", "guangzhou": "did you mean ap-guangzhou?",
+		"ap-beijing1": "did you mean ap-beijing-1?", "zz": "is no region that is known here",
+	} {
+		if f := unknownRegion(region); f.Verdict != verdictWarning || !strings.HasSuffix(f.Detail, want) {
+			t.Errorf("%s: %+v, want %q", region, f, want)
+		}
+	}
+	if d := editDistance("kitten", "sitting"); d != 3 {
+		t.Errorf("editDistance = %d, want 3", d)
 	}
 }
 

@@ -8,6 +8,9 @@
 //	go run ./scripts/doctor -settings                         the variables of a deployment alone, asking nobody
 //	go run ./scripts/doctor -policy                           the CAM policy of the execution role
 //
+// Where RECONCILE_BUCKETS is set it also asks CI: whether the jobs may be listed, where
+// each queue calls back, and when the function last compared jobs and records.
+//
 // It reads the function's own environment variables. The credentials are the shell's
 // (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so that what
 // it finds out about permissions holds for them; -role asks the function about its own.
@@ -38,7 +41,7 @@ import (
 
 const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
        go run ./scripts/doctor -settings [-json]
-       go run ./scripts/doctor -policy [-media BUCKET,…]
+       go run ./scripts/doctor -policy [-for function|records|doctor] [-media BUCKET,…]
 
   -media BUCKET,…  buckets whose objects are tagged, each <name>-<appid>[@<region>][/<prefix>];
                    the region of the records and no prefix, unless named
@@ -49,6 +52,8 @@ const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-ro
   -settings        check the variables as scripts/deploy.sh would deploy them, and do nothing else:
                    no request, no credentials
   -policy          print the CAM policy of the execution role, and do nothing else
+  -for USER        with -policy: of whom; function (the execution role), records (who uses
+                   scripts/records) or doctor
   -timeout 30s     for everything together
 
 The variables are the function's own, and TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY and
@@ -78,6 +83,7 @@ type options struct {
 	json       bool
 	deployment bool // -settings
 	policy     bool
+	policyUser string // -for
 	timeout    time.Duration
 }
 
@@ -128,6 +134,7 @@ func parse(args []string) (options, error) {
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.deployment, "settings", false, "")
 	flags.BoolVar(&o.policy, "policy", false, "")
+	flags.StringVar(&o.policyUser, "for", "function", "")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "")
 	err := flags.Parse(args)
 	switch {
@@ -139,6 +146,10 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-timeout must be more than 0, such as 30s")
 	case o.role && address == "":
 		return o, errors.New("-role asks the deployed function: give its -url")
+	case grantsFor[o.policyUser].records == nil:
+		return o, errors.New("-for must be function, records or doctor")
+	case o.policyUser != "function" && !o.policy:
+		return o, errors.New("-for says whose policy -policy prints: give both")
 	case o.deployment && (o.policy || address != "" || media != ""):
 		return o, errors.New("-settings asks nobody: it goes with -json alone")
 	}

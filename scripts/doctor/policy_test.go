@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -61,6 +62,82 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestPolicyOfCI has the jobs of media buckets compared, and the runs of workflows in one.
+func TestPolicyOfCI(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env = map[string]string{
+		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "RECONCILE_BUCKETS": mediaBucket + "@ap-beijing,more-1250000000@" + region,
+	}
+	jobs := statement{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs"},
+		[]string{"qcs::ci:ap-beijing:uid/1250000000:bucket/media-1250000000/*", "qcs::ci:ap-guangzhou:uid/1250000000:bucket/more-1250000000/*"}}
+	if diff := cmp.Diff([]statement{jobs}, c.readPolicy().Statement[1:]); diff != "" {
+		t.Error(diff)
+	}
+	runs := statement{"allow", []string{"ci:DescribeMediaWorkflowExecutions"}, jobs.Resource[1:]}
+	c.env["RECONCILE_WORKFLOWS"] = "w1@more-1250000000"
+	if diff := cmp.Diff([]statement{jobs, runs}, c.readPolicy().Statement[1:]); diff != "" {
+		t.Error(diff)
+	}
+	c.env["RECONCILE_WORKFLOWS"] = "w1"
+	runs.Resource = jobs.Resource
+	if diff := cmp.Diff([]statement{jobs, runs}, c.readPolicy().Statement[1:]); diff != "" {
+		t.Error(diff)
+	}
+	c.env["RECONCILE_BUCKETS"] = "Media"
+	if c.run("-policy"); c.status != exitFailed || !strings.Contains(c.err, "RECONCILE_BUCKETS") {
+		t.Errorf("wrong bucket: status %d\n%s%s", c.status, c.out, c.err)
+	}
+}
+
+func TestPolicyForOthers(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env = map[string]string{
+		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "TAG_BUCKETS": mediaBucket, "RECONCILE_BUCKETS": mediaBucket + "@" + region,
+	}
+	media := statement{"allow", []string{"name/cos:HeadObject", "name/cos:GetObjectTagging", "name/cos:PutObjectTagging"},
+		[]string{"qcs::cos:ap-guangzhou:uid/1250000000:media-1250000000/*"}}
+	ofCI := []string{"qcs::ci:ap-guangzhou:uid/1250000000:bucket/media-1250000000/*"}
+	below, whole := []string{"qcs::cos:ap-guangzhou:uid/1250000000:records-1250000000/ci/*"}, []string{"qcs::cos:ap-guangzhou:uid/1250000000:records-1250000000/*"}
+	want := policy{"2.0", []statement{
+		{"allow", []string{"name/cos:PutObject", "name/cos:GetObject", "name/cos:DeleteObject"}, below},
+		{"allow", []string{"name/cos:GetBucket"}, whole}, media,
+		{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs", "ci:DescribePicProcessJobs", "ci:DescribeAsrJobs", "ci:DescribeDocProcessJobs"}, ofCI},
+	}}
+	if diff := cmp.Diff(want, c.readPolicy("-for", "records")); diff != "" {
+		t.Errorf("records:\n%s", diff)
+	}
+	want = policy{"2.0", []statement{
+		{"allow", []string{"name/cos:PutObject", "name/cos:GetObject", "name/cos:DeleteObject"}, below},
+		{"allow", []string{"name/cos:GetBucketVersioning"}, whole},
+		{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs", "ci:DescribeMediaQueues"}, ofCI},
+	}}
+	if diff := cmp.Diff(want, c.readPolicy("-for", "doctor")); diff != "" { // without TAG_MD5 it asks no media bucket
+		t.Errorf("doctor:\n%s", diff)
+	}
+}
+
+// TestPolicyForTheDoctor has the doctor do all it can with nothing but its own policy.
+func TestPolicyForTheDoctor(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.env["CALLBACK_TOKEN"], c.env["RECONCILE_WORKFLOWS"], c.env["TAG_BUCKETS"] = secondToken, "w1", mediaBucket
+	ci := c.addCI(cilocal.Options{})
+	p := c.readPolicy("-for", "doctor")
+	c.cos.Deny(func(r coslocal.Request) bool { return !p.allows(r) })
+	ci.Deny(func(r coslocal.Request) bool { return !p.allowsCI(r) })
+	c.wants(c.report(), map[string]verdict{})
+}
+
+// allowsCI reports whether a policy lets a request to CI through.
+func (p policy) allowsCI(r coslocal.Request) bool {
+	resource := "qcs::ci:" + r.Region + ":uid/1250000000:bucket/" + r.Bucket + "/*"
+	return slices.ContainsFunc(p.Statement, func(s statement) bool {
+		return slices.Contains(s.Action, "ci:"+cilocal.Action(r)) && slices.Contains(s.Resource, resource)
+	})
+}
+
 // TestPolicyOfTheDocuments holds the policy in docs/operating.md against the one printed.
 func TestPolicyOfTheDocuments(t *testing.T) {
 	t.Parallel()
@@ -81,7 +158,7 @@ func TestPolicyOfTheDocuments(t *testing.T) {
 	}
 }
 
-// allows tells whether a policy lets a request through, as CAM would.
+// allows reports whether a policy lets a request through, as CAM would.
 func (p policy) allows(r coslocal.Request) bool {
 	resource := "qcs::cos:" + r.Region + ":uid/" + r.Bucket[strings.LastIndexByte(r.Bucket, '-')+1:] + ":" + r.Bucket + "/" + r.Key
 	return slices.ContainsFunc(p.Statement, func(s statement) bool {
@@ -112,10 +189,10 @@ func TestPolicyIsEnoughAndNoMore(t *testing.T) {
 		asked["name/cos:"+r.Action()+" "+r.Bucket] = true
 	}
 	granted := map[string]bool{}
-	for _, action := range recordActions {
+	for _, action := range grantsFor["function"].records {
 		granted[action+" "+recordBucket] = true
 	}
-	for _, action := range tagActions {
+	for _, action := range grantsFor["function"].media {
 		granted[action+" "+mediaBucket] = true
 	}
 	if diff := cmp.Diff(granted, asked); diff != "" {

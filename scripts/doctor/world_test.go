@@ -130,6 +130,9 @@ func (c *clinic) find(r report, name string) check {
 func (c *clinic) wants(r report, want map[string]verdict) {
 	c.t.Helper()
 	for _, check := range r.Checks {
+		if check.Name == "RECONCILE_BUCKETS" && c.env["RECONCILE_BUCKETS"] == "" && check.Verdict == verdictWarning {
+			continue // TestSettingsSaid has this one
+		}
 		if expected := want[check.Name]; check.Verdict != expected && (check.Verdict != verdictOK || expected != "") {
 			c.t.Errorf("%s is %s, want %s: %s", check.Name, check.Verdict, expected, check.Detail)
 		}
