@@ -1,8 +1,13 @@
 #!/bin/sh
-# Builds the function and deploys it with serverless.yml, then prints the callback URL to enter in CI.
+# Builds the function, deploys it with serverless.yml, asks it from outside whether it is there, and prints the callback
+# URL to enter in CI.
 #
-#   scripts/deploy.sh             build, check, deploy
+#   scripts/deploy.sh             check, build, deploy, ask
 #   scripts/deploy.sh --dry-run   check, and say what would be done; builds and deploys nothing
+#
+# It says "deployed" only after the URL has answered with the version that was just built, and has taken the token that
+# was just set. What the CLI says does not prove it: the CLI ends with status 0 where its login failed or timed out, and
+# where the platform refused to change a trigger.
 #
 # Everything comes from the environment, as the README's table says, and these two, which only the deployment needs:
 #
@@ -12,8 +17,8 @@
 # No token and no key is printed, handed to another program as an argument, or written to a file. Needs what build.sh needs.
 set -euf
 
-# The function's own variables, those of serverless.yml.
-settings='RECORD_BUCKET RECORD_REGION RECORD_PREFIX CALLBACK_TOKEN CALLBACK_AUTH TAG_MD5 MD5_TAG_KEY TAG_BUCKETS COS_ENDPOINT MAX_BODY_BYTES LOG_LEVEL'
+# How long the URL is asked until it answers as it should: the platform needs some seconds to exchange the code.
+patience=2m
 
 usage() {
 	printf 'usage: scripts/deploy.sh [--dry-run]\n'
@@ -48,6 +53,10 @@ done
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd -P)
 cd "$root"
 
+# The function's own variables: those that serverless.yml takes from the environment under their own names.
+# shellcheck disable=SC2016 # the dollar is serverless.yml's
+settings=$(sed -n 's/^ *\([A-Z][A-Z0-9_]*\): ${env:\1}.*/\1/p' serverless.yml)
+
 # value_of prints the value of the variable named $1, nothing where it is unset.
 value_of() {
 	eval "printf '%s' \"\${$1:-}\""
@@ -62,20 +71,19 @@ check_settings() {
 	export FUNCTION_REGION
 
 	check_env_files
-	[ -n "${FUNCTION_ROLE:-}" ] || problem 'FUNCTION_ROLE is not set: the name of the execution role. Without one the function gets no credentials for COS'
 	[ -z "${CALLBACK_AUTH:-}" ] || [ -z "${CALLBACK_TOKEN:-}" ] || problem 'CALLBACK_AUTH and CALLBACK_TOKEN are both set: unset the one you do not want'
 	if ! command -v go >/dev/null 2>&1; then
 		problem 'go is not on PATH. Install Go 1.26 or later: https://go.dev/doc/install'
-	elif ! doctor; then
+	elif ! doctor -settings; then
 		problem 'a setting is wrong (above)'
 	fi
 }
 
-# doctor shows the settings and says what is wrong with them, by the function's own rules; as in build.sh, without what
-# the builder has set for other work.
+# doctor runs scripts/doctor, which knows the function's own rules; as in build.sh, without what the builder has set for
+# other work.
 doctor() {
 	GOFLAGS=-mod=readonly GO111MODULE=on GOWORK=off GOOS=$(go env GOHOSTOS) GOARCH=$(go env GOHOSTARCH) \
-		go run ./scripts/doctor -settings
+		go run ./scripts/doctor "$@"
 }
 
 # check_env_files refuses a setting that only a .env file holds: the CLI reads the first one that there is, here or up to
@@ -187,7 +195,40 @@ if [ -n "$dry_run" ]; then
 	exit 0
 fi
 
-scripts/build.sh
+work=$(mktemp -d "${TMPDIR:-/tmp}/ci-callback.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+trap 'exit 129' HUP
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# give_up says why nothing is called deployed, and what to do.
+give_up() {
+	printf '\ndeploy: %s\n' "$1" >&2
+	exit 1
+}
+
+# logged runs a command, shows what it says without the secrets, and keeps it in the file $1 as well. Its status goes by
+# way of another file, as a POSIX shell reports only the last command of a pipeline.
+logged() {
+	log=$1
+	shift
+	{
+		status=0
+		"$@" 2>&1 || status=$?
+		printf '%s\n' "$status" >"$work/status"
+	} | without_secrets | tee "$log"
+	return "$(cat "$work/status")"
+}
+
+# names_function tells whether the CLI's output $1 names the function, as it does when it has deployed one.
+names_function() {
+	escape=$(printf '\033')
+	LC_ALL=C sed "s/$escape\[[0-9;]*m//g" "$1" | LC_ALL=C grep -Eq 'functionName[^A-Za-z0-9]+ci-callback([^A-Za-z0-9_-]|$)'
+}
+
+logged "$work/build" scripts/build.sh || exit $?
+version=$(sed -n 's/^version  //p' "$work/build")
+[ -n "$version" ] || give_up 'scripts/build.sh names no version, by which the deployed function could be known'
 
 if [ -z "${TENCENT_SECRET_ID:-}" ] || [ -z "${TENCENT_SECRET_KEY:-}" ]; then
 	note 'TENCENT_SECRET_ID and TENCENT_SECRET_KEY are not set: the CLI takes its stored credentials, or shows a QR code to
@@ -195,29 +236,21 @@ if [ -z "${TENCENT_SECRET_ID:-}" ] || [ -z "${TENCENT_SECRET_KEY:-}" ]; then
         by line: a question that waits for an answer on its own line is not seen until it is answered'
 fi
 
-work=$(mktemp -d "${TMPDIR:-/tmp}/ci-callback.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-trap 'exit 129' HUP
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# The status goes by way of a file, as a POSIX shell reports only the last command of a pipeline.
-{
-	status=0
-	"$cli" deploy 2>&1 || status=$?
-	printf '%s\n' "$status" >"$work/status"
-} | without_secrets | tee "$work/output"
-status=$(cat "$work/status")
-if [ "$status" != 0 ]; then
-	printf 'deploy: %s deploy failed with status %s (above). Run this again once that is mended\n' "$cli" "$status" >&2
-	exit 1
-fi
+logged "$work/output" "$cli" deploy || give_up "$cli deploy failed with status $? (above). Run this again once that is mended"
+names_function "$work/output" || give_up 'nothing was deployed: the CLI ended well, but its output (above) names no function.
+        Most often the login failed or timed out. Set TENCENT_SECRET_ID and TENCENT_SECRET_KEY to a key that may deploy, or
+        log in with the CLI itself, and run this again'
 
 url=$(public_url "$work/output")
-if [ -z "$url" ]; then
-	note 'deployed, but the output above names no public URL. Look in the SCF console: the function, then "Function URL"; create one there if there is none (public access, open)'
-	exit 0
-fi
+[ -n "$url" ] || give_up 'the function was deployed, but the output above names no public URL, so that CI cannot reach it.
+        Look in the SCF console: the function, then "Function URL"; create one there if there is none (public access, open),
+        and see that it answers: go run ./scripts/doctor -url https://...'
+
+printf '\nasking %s/ for version %s:\n' "$url" "$version"
+doctor -url "$url/" -deployed "$version" -timeout "$patience" || give_up "the CLI says it has deployed, but what answers at $url/ (above) is not as it should be.
+        The CLI passes over a trigger that the platform refuses to change. Look at the function and its Function URL in the
+        SCF console, then ask again: go run ./scripts/doctor -url $url/ -deployed $version"
+
 query='?token=<your token>'
 [ "${CALLBACK_AUTH:-}" != none ] || query=
-printf '\ndeployed. The callback URL, to enter in CI:\n\n  %s/%s\n\nTo see that it answers, and takes the token:\n\n  go run ./scripts/doctor -url %s/\n' "$url" "$query" "$url"
+printf '\ndeployed. The callback URL, to enter in CI:\n\n  %s/%s\n\nTo see what its role may do:\n\n  go run ./scripts/doctor -url %s/ -role\n' "$url" "$query" "$url"

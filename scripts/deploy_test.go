@@ -92,9 +92,10 @@ var deployments = map[string]deployment{
 		cli: []cli{npm}, called: true, built: true,
 		says: []string{
 			"function  ci-callback in ap-guangzhou, role ci-callback-role\n",
-			"ok       RECORD_BUCKET    examplebucket-1250000000\n", "ok       CALLBACK_TOKEN   2 tokens\n", "TAG_MD5          false  (not set)\n",
+			"ok       RECORD_BUCKET        records-1250000000\n", "ok       CALLBACK_TOKEN       2 tokens\n", "TAG_MD5              false  (not set)\n",
 			"\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/?token=<your token>\n",
-			"go run ./scripts/doctor -url https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n",
+			"go run ./scripts/doctor -url https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/ -role\n", "version  v1.2.3-4-gabc\n",
+			"asked -url https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/ -deployed v1.2.3-4-gabc -timeout 2m\n",
 			"token=***,*** key: *** ***.\n", "no newline after ******\n",
 		},
 		not: []string{"warning ", "note:"},
@@ -104,20 +105,37 @@ var deployments = map[string]deployment{
 		says: []string{"in ap-shanghai, role"},
 	},
 	"function_URL_of_the_older_form": {
-		cli: with(npm, "url: https://1250000000-abcdefgh-ap-guangzhou-in.scf.tencentcs.com/\nurl: https://1250000000-abcdefgh-ap-guangzhou.scf.tencentcs.com/\n", "0"), called: true, built: true,
+		cli: with(npm, "functionName: ci-callback\nurl: https://1250000000-abcdefgh-ap-guangzhou-in.scf.tencentcs.com/\nurl: https://1250000000-abcdefgh-ap-guangzhou.scf.tencentcs.com/\n", "0"), called: true, built: true,
 		says: []string{"\n  https://1250000000-abcdefgh-ap-guangzhou.scf.tencentcs.com/?token=<your token>\n"},
 	},
 	"API_gateways_address_in_colour": {
-		cli: with(npm, "urls:\n  - \x1b[1mhttps://service-00000000-1250000000.gz.apigw.tencentcs.com/release/\x1b[0m\n", "0"), called: true, built: true,
+		cli: with(npm, "functionName: \x1b[33mci-callback\x1b[0m\nurls:\n  - \x1b[1mhttps://service-00000000-1250000000.gz.apigw.tencentcs.com/release/\x1b[0m\n", "0"), called: true, built: true,
 		says: []string{"\n  https://service-00000000-1250000000.gz.apigw.tencentcs.com/release/?token=<your token>\n"},
 	},
 	"no_address_in_the_output": {
-		cli: with(npm, "functionName: ci-callback\n", "0"), called: true, built: true,
-		says: []string{"names no public URL", `"Function URL"`}, not: []string{"The callback URL"},
+		cli: with(npm, "functionName: ci-callback\n", "0"), called: true, built: true, status: 1,
+		says: []string{"names no public URL", `"Function URL"`}, not: []string{"The callback URL", "deployed. "},
 	},
 	"only_a_private_address": {
-		cli: with(npm, "https://1250000000-abcdefgh.in.ap-guangzhou.tencentscf.com\n", "0"), called: true, built: true,
-		says: []string{"names no public URL"}, not: []string{"The callback URL"},
+		cli: with(npm, "functionName: ci-callback\nhttps://1250000000-abcdefgh.in.ap-guangzhou.tencentscf.com\n", "0"), called: true, built: true, status: 1,
+		says: []string{"names no public URL"}, not: []string{"The callback URL", "deployed. "},
+	},
+	"login_timed_out": {
+		cli: with(npm, "Please scan QR code login from wechat\nlogin timeout, please login again\n", "0"), called: true, built: true, status: 1,
+		says: []string{"nothing was deployed", "names no function", "TENCENT_SECRET_ID"}, not: []string{"The callback URL", "deployed. "},
+	},
+	"another_function_deployed": {
+		cli: with(npm, strings.ReplaceAll(deployed, "functionName: ci-callback", "functionName: ci-callback-2"), "0"), called: true, built: true, status: 1,
+		says: []string{"nothing was deployed"}, not: []string{"The callback URL", "deployed. "},
+	},
+	"the_URL_answers_otherwise": {
+		env: map[string]string{"ANSWERS": "1"}, cli: []cli{npm}, called: true, built: true, status: 1,
+		says: []string{"asking https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/ for version v1.2.3-4-gabc:", "is not as it should be", "refuses to change",
+			"-deployed v1.2.3-4-gabc"}, not: []string{"The callback URL", "deployed. "},
+	},
+	"build_names_no_version": {
+		cli: []cli{npm}, built: true, status: 1, files: map[string]string{"scripts/build.sh": "#!/bin/sh\n: >\"$BUILT\"\n"},
+		says: []string{"names no version"}, not: []string{"The callback URL", "deployed. "},
 	},
 	"CLI_fails": {
 		cli: with(npm, "AuthFailure.UnauthorizedOperation\n", "7"), called: true, built: true, status: 1,
@@ -130,16 +148,16 @@ var deployments = map[string]deployment{
 	},
 	"no_authentication": {
 		env: map[string]string{"CALLBACK_TOKEN": "", "CALLBACK_AUTH": "none"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"warning  CALLBACK_TOKEN   CALLBACK_AUTH=none: whoever learns the URL can write records", "\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n"},
+		says: []string{"warning  CALLBACK_TOKEN       CALLBACK_AUTH=none: whoever learns the URL can write records", "\n  https://1250000000-abcdefgh.ap-guangzhou.tencentscf.com/\n"},
 		not:  []string{"<your token>"},
 	},
 	"token_that_matches_every_file": {
 		env: map[string]string{"CALLBACK_TOKEN": "****************"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN   1 token", "token=*** key"},
+		says: []string{"CALLBACK_TOKEN       1 token", "token=*** key"},
 	},
 	"tokens_with_spaces_around": {
 		env: map[string]string{"CALLBACK_TOKEN": " first-token-0123456789 ,, second-token-0123456789, "}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN   2 tokens\n", "token= *** ,, ***,  key"},
+		says: []string{"CALLBACK_TOKEN       2 tokens\n", "token= *** ,, ***,  key"},
 	},
 	"no_key_of_the_deployer": {
 		env: map[string]string{"TENCENT_SECRET_ID": "", "TENCENT_SECRET_KEY": ""}, cli: []cli{npm}, called: true, built: true,
@@ -151,7 +169,7 @@ var deployments = map[string]deployment{
 	},
 	"token_that_means_something_to_a_shell": {
 		env: map[string]string{"CALLBACK_TOKEN": "*?[a-z]$(id)`id`\\\"'%s"}, cli: []cli{npm}, called: true, built: true,
-		says: []string{"CALLBACK_TOKEN   1 token", "token=*** key"}, not: []string{"[a-z]", "uid="},
+		says: []string{"CALLBACK_TOKEN       1 token", "token=*** key"}, not: []string{"[a-z]", "uid="},
 	},
 
 	"help":             {args: []string{"--help"}, says: []string{"usage: scripts/deploy.sh [--dry-run]"}},
@@ -160,12 +178,12 @@ var deployments = map[string]deployment{
 
 	"dry_run": {
 		args: []string{"--dry-run"}, cli: []cli{npm},
-		says: []string{"RECORD_BUCKET    examplebucket-1250000000\n", "CALLBACK_TOKEN   2 tokens", "would run, in ", "scripts/build.sh\n", "/scf deploy\n"},
+		says: []string{"RECORD_BUCKET        records-1250000000\n", "CALLBACK_TOKEN       2 tokens", "would run, in ", "scripts/build.sh\n", "/scf deploy\n"},
 	},
 	"dry_run_with_everything_missing": {
 		args: []string{"--dry-run"}, env: map[string]string{"RECORD_BUCKET": "", "FUNCTION_REGION": "", "FUNCTION_ROLE": "", "CALLBACK_TOKEN": ""}, status: 1,
 		says: []string{
-			"FAILED   RECORD_BUCKET    is not set", "FAILED   FUNCTION_REGION  is not set", "FUNCTION_ROLE is not set", "FAILED   CALLBACK_TOKEN   is not set",
+			"FAILED   RECORD_BUCKET        is not set", "FAILED   FUNCTION_REGION      is not set", "FAILED   FUNCTION_ROLE", "FAILED   CALLBACK_TOKEN       is not set",
 			"openssl rand -hex 16", "a setting is wrong (above)", "no CLI", "nothing was built or deployed",
 		},
 		not: []string{"would run"},
@@ -174,17 +192,17 @@ var deployments = map[string]deployment{
 
 	"wrong_setting": {
 		env: map[string]string{"TAG_MD5": "yes", "COS_ENDPOINT": "http://{bucket}.cos.{region}.localhost:9000"}, cli: []cli{npm}, status: 1,
-		says: []string{"FAILED   TAG_MD5          must be true or false", "FAILED   COS_ENDPOINT ", "a setting is wrong (above)"},
+		says: []string{"FAILED   TAG_MD5              must be true or false", "FAILED   COS_ENDPOINT ", "a setting is wrong (above)"},
 	},
 	"short_token": {
 		env: map[string]string{"CALLBACK_TOKEN": "first-token-0123456789,0123456789abcde"}, cli: []cli{npm}, status: 1,
-		says: []string{"FAILED   CALLBACK_TOKEN   has a token that is too short"}, not: []string{"0123456789abcde"},
+		says: []string{"FAILED   CALLBACK_TOKEN       has a token that is too short"}, not: []string{"0123456789abcde"},
 	},
-	"no_role":            {env: map[string]string{"FUNCTION_ROLE": ""}, cli: []cli{npm}, status: 1, says: []string{"FUNCTION_ROLE is not set"}, not: []string{"a setting is wrong"}},
+	"no_role":            {env: map[string]string{"FUNCTION_ROLE": ""}, cli: []cli{npm}, status: 1, says: []string{"FAILED   FUNCTION_ROLE", "is not set: the name of the execution role", "a setting is wrong"}},
 	"no_go":              {noGo: true, cli: []cli{npm}, status: 1, says: []string{"go is not on PATH", "https://go.dev/doc/install"}},
 	"both_kinds_of_auth": {env: map[string]string{"CALLBACK_AUTH": "none"}, cli: []cli{npm}, status: 1, says: []string{"are both set"}},
 	"setting_in_.env_alone": {
-		env: map[string]string{"CALLBACK_TOKEN": ""}, files: map[string]string{".env": "CALLBACK_TOKEN=second-token-0123456789\nRECORD_BUCKET=examplebucket-1250000000\n"}, cli: []cli{npm}, status: 1,
+		env: map[string]string{"CALLBACK_TOKEN": ""}, files: map[string]string{".env": "CALLBACK_TOKEN=second-token-0123456789\nRECORD_BUCKET=records-1250000000\n"}, cli: []cli{npm}, status: 1,
 		says: []string{"CALLBACK_TOKEN is set in ./.env but not in the environment", "set -a; . ./.env; set +a"}, not: []string{"RECORD_BUCKET is set in"},
 	},
 	"open_door_in_a_stage_.env": {
@@ -242,12 +260,18 @@ type prepared struct {
 	temporary                string
 }
 
-// goScript is a stand-in for go that has the doctor built already. It wants what a builder has set kept away.
+// goScript is a stand-in for go that has the doctor built already, and for the deployed function, which answers as it
+// should unless ANSWERS says otherwise. It wants what a builder has set kept away.
 const goScript = `#!/bin/sh
 printf '%s\n' "$*" >>"$ARGUMENTS"
 case "$* $GOOS $GOARCH $GOFLAGS $GOWORK $GO111MODULE" in
 'env GOHOSTOS '* | 'env GOHOSTARCH '*) echo host ;;
 'run ./scripts/doctor -settings host host -mod=readonly off on') exec "$DOCTOR" -settings ;;
+'run ./scripts/doctor -url '*' host host -mod=readonly off on')
+	shift 2
+	printf 'asked %s\n' "$*"
+	exit "${ANSWERS:-0}"
+	;;
 *) exit 2 ;;
 esac
 `
@@ -255,7 +279,7 @@ esac
 func (d deployment) prepare(t *testing.T, doctor string) prepared {
 	project := filepath.Join(t.TempDir(), "a project")
 	copyInto(t, project, "scripts/deploy.sh", "serverless.yml")
-	write(t, filepath.Join(project, "scripts", "build.sh"), "#!/bin/sh\n: >\"$BUILT\"\n", 0o755)
+	write(t, filepath.Join(project, "scripts", "build.sh"), "#!/bin/sh\n: >\"$BUILT\"\nprintf 'version  v1.2.3-4-gabc\\n'\n", 0o755)
 	for path, content := range d.files {
 		write(t, filepath.Join(project, path), content, 0o755)
 	}
@@ -274,8 +298,8 @@ func (d deployment) prepare(t *testing.T, doctor string) prepared {
 	p.variables = map[string]string{
 		"PATH": bin, "TMPDIR": p.temporary, "CALLED": p.called, "BUILT": p.built, "ARGUMENTS": p.arguments, "PID": filepath.Join(notes, "pid"),
 		"DOCTOR": doctor, "GOOS": "plan9", "GOARCH": "arm", "GOFLAGS": "-tags=debug", "GOWORK": "/nowhere/go.work", "GO111MODULE": "off",
-		"RECORD_BUCKET": "examplebucket-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback-role",
-		"CALLBACK_TOKEN": "first-token-0123456789,second-token-0123456789", "MD5_TAG_KEY": "",
+		"RECORD_BUCKET": "records-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback-role",
+		"CALLBACK_TOKEN": "first-token-0123456789,second-token-0123456789", "MD5_TAG_KEY": "", "RECONCILE_BUCKETS": "media-1250000000",
 		"TENCENT_SECRET_ID": secrets[2], "TENCENT_SECRET_KEY": secrets[3], "TENCENT_TOKEN": secrets[4],
 	}
 	maps.Copy(p.variables, d.env)
@@ -334,7 +358,7 @@ func checkCall(t *testing.T, call, project string, variables map[string]string) 
 	if !exists(filepath.Join(lines[1], "serverless.yml")) {
 		t.Errorf("called in %s, where no serverless.yml is", lines[1])
 	}
-	for _, name := range append(slices.Clone(settings), "FUNCTION_ROLE") {
+	for _, name := range append(settings(), "FUNCTION_ROLE") {
 		line := slices.IndexFunc(lines, func(line string) bool { return strings.HasPrefix(line, name+"=") })
 		want := variables[name]
 		switch {

@@ -19,10 +19,13 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/config"
 )
 
-// settings are the function's variables: both deploy files must hand over all of them and nothing else.
-var settings = []string{
-	"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "CALLBACK_TOKEN", "CALLBACK_AUTH", "TAG_MD5", "MD5_TAG_KEY",
-	"TAG_BUCKETS", "COS_ENDPOINT", "MAX_BODY_BYTES", "LOG_LEVEL",
+// settings returns the names of the function's variables: both deploy files must hand over all of them and nothing else.
+func settings() []string {
+	var names []string
+	for _, variable := range config.Variables() {
+		names = append(names, variable.Name)
+	}
+	return names
 }
 
 // The types below are the keys that Tencent documents, no more: a misspelt key is a silent one with this component.
@@ -46,8 +49,16 @@ type inputs struct {
 	}
 	Events []struct {
 		HTTP  *struct{ Parameters functionURL }
+		Timer *struct{ Parameters timer }
 		APIGW *struct{ Parameters gateway }
 	}
+}
+
+// timer is the timer event (https://cloud.tencent.com/document/product/1154/39271).
+type timer struct {
+	Name           string
+	CronExpression string `yaml:"cronExpression"`
+	Enable         *bool
 }
 
 // functionURL is the http event (https://cloud.tencent.com/document/product/1154/43228). Its flags are pointers, as the
@@ -101,7 +112,7 @@ func TestServerlessFile(t *testing.T) {
 		{"an event function", in.Type == "event"},
 		{"the code is what build.sh makes", in.Src == "dist/function" && in.Runtime == "Go1" && in.Handler == "main"},
 		{"region and role come from the environment", in.Region == fromEnvironment("FUNCTION_REGION") && in.Role == fromEnvironment("FUNCTION_ROLE")},
-		{"one event", len(in.Events) == 1 && in.Events[0].HTTP != nil && in.Events[0].APIGW == nil},
+		{"two events, the function URL and the timer", len(in.Events) == 2 && in.Events[0].HTTP != nil && in.Events[1].Timer != nil},
 		{"no log topic unless asked for", in.CLS == nil},
 	} {
 		if !rule.kept {
@@ -109,6 +120,8 @@ func TestServerlessFile(t *testing.T) {
 		}
 	}
 	checkLimits(t, in.Name, in.MemorySize, in.Timeout)
+
+	checkTimer(t, in.Events[1].Timer.Parameters)
 
 	url := in.Events[0].HTTP.Parameters
 	if url.Qualifier != "$DEFAULT" || url.AuthType != "NONE" {
@@ -122,7 +135,7 @@ func TestServerlessFile(t *testing.T) {
 	}
 
 	want := map[string]any{}
-	for _, name := range settings {
+	for _, name := range settings() {
 		want[name] = fromEnvironment(name)
 	}
 	if !reflect.DeepEqual(in.Environment.Variables, want) {
@@ -137,6 +150,15 @@ func TestServerlessFile(t *testing.T) {
 	}
 }
 
+// checkTimer wants every ten minutes, in seven fields of which the first is the second, and the trigger on.
+// https://cloud.tencent.com/document/product/583/9708
+func checkTimer(t *testing.T, timer timer) {
+	t.Helper()
+	if timer.Name == "" || timer.CronExpression != "0 */10 * * * * *" || timer.Enable == nil || !*timer.Enable {
+		t.Errorf("the timer reads as %+v", timer)
+	}
+}
+
 // The parts that are commented out are for users to take over as they stand, so they are read as such.
 func TestServerlessFileCommentedParts(t *testing.T) {
 	t.Parallel()
@@ -148,10 +170,10 @@ func TestServerlessFileCommentedParts(t *testing.T) {
 	}
 
 	file := loadInstance(t, uncomment(t, text, "    # - apigw:"))
-	if len(file.Inputs.Events) != 2 || file.Inputs.Events[1].APIGW == nil {
+	if len(file.Inputs.Events) != 3 || file.Inputs.Events[2].APIGW == nil {
 		t.Fatalf("the events read as %+v", file.Inputs.Events)
 	}
-	gateway := file.Inputs.Events[1].APIGW.Parameters
+	gateway := file.Inputs.Events[2].APIGW.Parameters
 	if !regexp.MustCompile(`^[A-Za-z0-9_()]{1,50}$`).MatchString(gateway.ServiceName) {
 		t.Errorf("serviceName %q: the gateway takes letters, digits, _ and () only", gateway.ServiceName)
 	}
@@ -206,8 +228,8 @@ func checkLimits(t *testing.T, name string, memory, timeout int) {
 // for the names, 4 KB for all of them.
 func checkVariables(t *testing.T, variables map[string]any) {
 	t.Helper()
-	if names := slices.Sorted(maps.Keys(variables)); !slices.Equal(names, slices.Sorted(slices.Values(settings))) {
-		t.Errorf("the variables are %v, want those of the function: %v", names, settings)
+	if names := slices.Sorted(maps.Keys(variables)); !slices.Equal(names, slices.Sorted(slices.Values(settings()))) {
+		t.Errorf("the variables are %v, want those of the function: %v", names, settings())
 	}
 	size := 0
 	for name, value := range variables {
@@ -276,17 +298,20 @@ func TestTemplate(t *testing.T) {
 			t.Errorf("%s is %q: whoever deploys must be the one to choose it", name, variables[name])
 		}
 	}
+	for _, variable := range config.Variables() {
+		if value := variables[variable.Name]; value != "" && value != variable.Default {
+			t.Errorf("%s is %q, and the function's default %q", variable.Name, value, variable.Default)
+		}
+	}
 	checkNoLiteralSecret(t, text)
 
 	events := properties["Events"].(map[string]any)
-	if len(events) != 1 {
-		t.Fatalf("the events are %v, want one", events)
+	want := map[string]any{
+		"callback":  map[string]any{"Type": "APIGW", "Properties": map[string]any{"StageName": "release", "HttpMethod": "ANY", "IntegratedResponse": true, "Enable": true}},
+		"reconcile": map[string]any{"Type": "Timer", "Properties": map[string]any{"CronExpression": "0 */10 * * * * *", "Enable": true}},
 	}
-	for _, event := range events {
-		properties := event.(map[string]any)["Properties"].(map[string]any)
-		if properties["IntegratedResponse"] != true || properties["HttpMethod"] != "ANY" {
-			t.Errorf("the event is %v, want every method and the integrated response", properties)
-		}
+	if diff := cmp.Diff(want, events); diff != "" {
+		t.Errorf("the events (-want +got):\n%s", diff)
 	}
 }
 
@@ -322,120 +347,15 @@ func theFunction(t *testing.T, document any) (name string, properties map[string
 	return "", nil
 }
 
-// templateRules is what `scf validate` demands of a template with one kind of event, put down anew from the behaviour
-// of its last version, 0.2.8. Comments are in TestTemplateSchema, as cases.
-const templateRules = `{
-  "$schema": "http://json-schema.org/draft-07/schema#",
-  "type": "object", "required": ["Resources"], "additionalProperties": false,
-  "properties": {
-    "Resources": {"type": "object", "additionalProperties": {"$ref": "#/definitions/namespace"}},
-    "Globals": {
-      "type": "object", "additionalProperties": false,
-      "properties": {"Function": {
-        "type": "object", "additionalProperties": false,
-        "properties": {
-          "CodeUri": {"type": "string"}, "Description": {"type": "string"}, "Role": {"type": "string"},
-          "Type": {"type": "string"}, "Handler": {"type": "string"}, "Runtime": {"$ref": "#/definitions/runtime"},
-          "MemorySize": {"$ref": "#/definitions/positive"}, "Timeout": {"$ref": "#/definitions/positive"},
-          "Environment": {"type": "object", "additionalProperties": false, "properties": {
-            "Variables": {"type": "object", "additionalProperties": {"type": "string"}}}}
-        }
-      }}
-    }
-  },
-  "definitions": {
-    "positive": {"type": "integer", "exclusiveMinimum": 0},
-    "runtime": {"enum": ["Go1", "go1"]},
-    "namespace": {
-      "type": "object", "required": ["Type"],
-      "properties": {"Type": {"const": "TencentCloud::Serverless::Namespace"}},
-      "additionalProperties": {
-        "type": "object", "required": ["Type", "Properties"], "additionalProperties": false,
-        "properties": {"Type": {"const": "TencentCloud::Serverless::Function"}, "Properties": {"$ref": "#/definitions/function"}}
-      }
-    },
-    "function": {
-      "type": "object", "required": ["Handler", "Runtime", "CodeUri"], "additionalProperties": false,
-      "properties": {
-        "CodeUri": {"type": ["string", "object"]}, "Description": {"type": "string"}, "Role": {"type": "string"},
-        "Type": {"enum": ["Event", "HTTP", "Service"]}, "Handler": {"type": "string"}, "Runtime": {"$ref": "#/definitions/runtime"},
-        "MemorySize": {"$ref": "#/definitions/positive"}, "Timeout": {"$ref": "#/definitions/positive"},
-        "LocalZipFile": {"type": "string"},
-        "Environment": {"type": "object", "required": ["Variables"], "additionalProperties": false, "properties": {
-          "Variables": {"type": ["object", "null"], "additionalProperties": {"type": "string"}}}},
-        "VpcConfig": {"type": "object", "additionalProperties": false, "properties": {
-          "VpcId": {"type": "string"}, "SubnetId": {"type": "string"}}},
-        "Events": {"type": ["object", "null"], "additionalProperties": {"$ref": "#/definitions/event"}}
-      }
-    },
-    "event": {
-      "type": "object", "required": ["Type", "Properties"], "additionalProperties": false,
-      "properties": {
-        "Type": {"const": "APIGW"},
-        "Properties": {"type": "object", "properties": {
-          "StageName": {"enum": ["test", "prepub", "release"]},
-          "HttpMethod": {"enum": ["ANY", "GET", "POST", "PUT", "DELETE", "HEAD"]},
-          "IntegratedResponse": {"type": "boolean"},
-          "Enable": {"enum": ["OPEN", "CLOSE", true, false]}
-        }}
-      }
-    }
-  }
-}`
-
+// templateSchema returns what `scf validate` demands of a template with the events that are used here, put down anew from
+// the behaviour of its last version, 0.2.8.
 func templateSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
-	rules, err := jsonschema.UnmarshalJSON(strings.NewReader(templateRules))
-	if err != nil {
-		t.Fatal(err)
-	}
-	compiler := jsonschema.NewCompiler()
-	if err := compiler.AddResource("template.json", rules); err != nil {
-		t.Fatal(err)
-	}
-	schema, err := compiler.Compile("template.json")
+	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "template.schema.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return schema
-}
-
-// Each edit of template.yaml is one that the CLI refuses.
-func TestTemplateSchema(t *testing.T) {
-	t.Parallel()
-	text := string(read(t, filepath.Join(projectRoot(t), "template.yaml")))
-	schema := templateSchema(t)
-	for name, edit := range map[string][2]string{
-		"unknown_section":         {"Globals:", "Parameters: {}\nGlobals:"},
-		"unknown_global":          {"    Timeout: 30", "    Timeout: 30\n    InitTimeout: 60"},
-		"no_resources":            {"Resources:", "Resource:"},
-		"no_namespace":            {"    Type: TencentCloud::Serverless::Namespace", ""},
-		"another_resource":        {"Type: TencentCloud::Serverless::Function", "Type: TencentCloud::Serverless::Layer"},
-		"no_handler":              {"        Handler: main", "        # Handler: main"},
-		"no_runtime":              {"        Runtime: Go1", "        # Runtime: Go1"},
-		"no_code":                 {"        CodeUri: dist/function", "        # CodeUri:"},
-		"runtime_of_the_document": {"        Runtime: Go1", "        Runtime: Golang1"},
-		"custom_runtime":          {"        Runtime: Go1", "        Runtime: CustomRuntime"},
-		"tags":                    {"        Type: Event", "        Type: Event\n        Tags: {a: b}"},
-		"memory_as_text":          {"MemorySize: 128", "MemorySize: \"128\""},
-		"no_time":                 {"Timeout: 30", "Timeout: 0"},
-		"number_as_a_variable":    {`MAX_BODY_BYTES: "6291456"`, `MAX_BODY_BYTES: 6291456`},
-		"boolean_as_a_variable":   {`TAG_MD5: "false"`, `TAG_MD5: false`},
-		"method_PATCH":            {"HttpMethod: ANY", "HttpMethod: PATCH"},
-		"stage":                   {"StageName: release", "StageName: prod"},
-		"response_as_text":        {"IntegratedResponse: true", `IntegratedResponse: "true"`},
-		"function_URL":            {"Type: APIGW", "Type: HTTP"},
-		"event_without_more":      {"            Properties:\n              StageName", "            Property:\n              StageName"},
-	} {
-		edited := strings.Replace(text, edit[0], edit[1], 1)
-		if edited == text {
-			t.Errorf("%s: template.yaml holds no %q", name, edit[0])
-			continue
-		}
-		if schema.Validate(loadDocument(t, edited)) == nil {
-			t.Errorf("%s: taken for valid", name)
-		}
-	}
 }
 
 // TestLocalInvokeFiles holds the files of `scf local invoke` against the template and against each other.
@@ -517,7 +437,9 @@ func TestReadmeEnvironment(t *testing.T) {
 	if diff := cmp.Diff(want, stated); diff != "" {
 		t.Errorf("in the README (-want +got):\n%s", diff)
 	}
-	if names := slices.Sorted(maps.Keys(want)); !slices.Equal(names, slices.Sorted(slices.Values(settings))) {
-		t.Errorf("the variables are %v, and deployed are %v", names, settings)
+	for _, variable := range config.Variables() {
+		if _, stated := want[variable.Name]; !stated && !variable.Reconcile {
+			t.Errorf("the README does not name %s", variable.Name)
+		}
 	}
 }

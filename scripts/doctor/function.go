@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
@@ -57,6 +58,49 @@ func (d *doctor) checkFunction(ctx context.Context) {
 	}
 }
 
+// checkDeployed asks the deployed function until it is the version that was just deployed,
+// with the token that was just set, or until time is over: the platform exchanges code and
+// variables some seconds after it says that it did.
+func (d *doctor) checkDeployed(ctx context.Context) {
+	d.check(ctx, checkToken, nil, d.judgeToken)
+	d.check(ctx, checkAnswers, nil, untilGood(d.askDeployed))
+	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, untilGood(d.tryProbe))
+	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, d.tryWrongTokens)
+}
+
+// askAgainAfter is how long untilGood waits.
+const askAgainAfter = 2 * time.Second
+
+// untilGood returns a check that is made again and again until it does not fail, or ctx
+// ends.
+func untilGood(examine func(context.Context) finding) func(context.Context) finding {
+	return func(ctx context.Context) (f finding) {
+		for {
+			again := examine(ctx)
+			if f.Verdict == "" || ctx.Err() == nil { // that time is over says nothing of the function
+				f = again
+			}
+			if f.Verdict != verdictFailed || ctx.Err() != nil {
+				return f
+			}
+			select {
+			case <-ctx.Done():
+				return f
+			case <-time.After(askAgainAfter):
+			}
+		}
+	}
+}
+
+// askDeployed wants the version that was just deployed.
+func (d *doctor) askDeployed(ctx context.Context) finding {
+	r, f := d.readVersion(ctx)
+	if f.Verdict == verdictOK && r.Version != d.deployed {
+		return fail(fmt.Sprintf("version %.100s answers, not %s", r.Version, d.deployed), "the last deployment did not reach the function: see what the CLI said, and deploy again")
+	}
+	return f
+}
+
 // send sends a request to the function, without a token where it is "".
 func (d *doctor) send(ctx context.Context, method, token, body string) (functionReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, wire.MaxDuration)
@@ -88,14 +132,20 @@ const checkURL = "check -url: the SCF console shows it under the function's name
 	"and check that the last deployment succeeded"
 
 func (d *doctor) askVersion(ctx context.Context) finding {
+	_, f := d.readVersion(ctx)
+	return f
+}
+
+// readVersion asks what answers at the address, and in which version.
+func (d *doctor) readVersion(ctx context.Context) (functionReply, finding) {
 	r, err := d.send(ctx, http.MethodGet, "", "")
 	switch {
 	case err != nil:
-		return noAnswer(err)
+		return r, noAnswer(err)
 	case r.status != http.StatusOK || r.Service != "ci-callback":
-		return fail("what answers is not ci-callback: "+r.String(), checkURL)
+		return r, fail("what answers is not ci-callback: "+r.String(), checkURL)
 	}
-	return passf("%s, version %.100s", d.url.Host, r.Version)
+	return r, passf("%s, version %.100s", d.url.Host, r.Version)
 }
 
 // tryWrongTokens sends a token that nobody has, and none. Neither stores anything, even

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
@@ -115,6 +116,66 @@ func TestFunction(t *testing.T) {
 			if !strings.Contains(remedies, test.remedy) {
 				t.Errorf("no remedy names %q: %s", test.remedy, remedies)
 			}
+		})
+	}
+}
+
+// TestDeployed asks a function that becomes the new version, with the new token, some time
+// after the platform said so, by the clock of a bubble.
+func TestDeployed(t *testing.T) {
+	t.Parallel()
+	const old = `{"service":"ci-callback","version":"v1.2.2"}`
+	for name, test := range map[string]struct {
+		code, token time.Duration // when the new ones are there
+		change      func(*fake)
+		want        map[string]verdict
+		detail      string // of the first that is not ok
+		took        time.Duration
+	}{
+		"at_once":   {0, 0, func(*fake) {}, nil, "", 0},
+		"by_and_by": {5 * time.Second, 9 * time.Second, func(*fake) {}, nil, "", 10 * time.Second},
+		"code_never": {time.Hour, 0, func(*fake) {}, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
+			"version v1.2.2 answers, not v1.2.3", time.Minute},
+		"token_never": {0, time.Hour, func(*fake) {}, map[string]verdict{checkAccepts: verdictFailed}, "it answers 401 unauthorized", time.Minute},
+		"not_ours": {0, 0, func(f *fake) { f.get = "<html>Hello</html>" }, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
+			"what answers is not ci-callback", time.Minute},
+		"lets_everybody_in": {0, 0, func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]verdict{checkRefuses: verdictFailed}, "it lets everybody in", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := &clinic{t: t, ctx: t.Context(), now: time.Now, env: environmentFor("")}
+				c.env["CALLBACK_TOKEN"] = secondToken
+				c.transport = transportFunc(func(r *http.Request) (*http.Response, error) {
+					f := goodFake()
+					test.change(&f)
+					if time.Since(began) < test.code {
+						f.get = old
+					}
+					query := r.URL.Query()
+					if query.Get("token") == secondToken && time.Since(began) >= test.token {
+						query.Set("token", firstToken) // the fake's right one
+					}
+					r.URL.RawQuery = query.Encode()
+					w := httptest.NewRecorder()
+					f.ServeHTTP(w, r)
+					return w.Result(), nil
+				})
+				r := c.report("-url", "https://function.example", "-deployed", "v1.2.3", "-timeout", "1m")
+				c.wants(r, test.want)
+				for _, check := range r.Checks {
+					if check.Verdict != verdictOK {
+						if !strings.Contains(check.Detail, test.detail) {
+							t.Errorf("%+v, want %q", check, test.detail)
+						}
+						break
+					}
+				}
+				if took := time.Since(began); took != test.took {
+					t.Errorf("it took %v, want %v", took, test.took)
+				}
+			})
 		})
 	}
 }

@@ -5,6 +5,7 @@
 //	go run ./scripts/doctor                                   settings, credentials, record bucket
 //	go run ./scripts/doctor -media video-1250000000           and the tags of media buckets
 //	go run ./scripts/doctor -url https://….tencentscf.com     and the deployed function
+//	go run ./scripts/doctor -url … -deployed v1.2.3           whether that version answers there, and takes the token
 //	go run ./scripts/doctor -settings                         the variables of a deployment alone, asking nobody
 //	go run ./scripts/doctor -policy                           the CAM policy of the execution role
 //
@@ -40,6 +41,7 @@ import (
 )
 
 const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-role]] [-json] [-timeout 30s]
+       go run ./scripts/doctor -url URL -deployed VERSION [-json] [-timeout 30s]
        go run ./scripts/doctor -settings [-json]
        go run ./scripts/doctor -policy [-for function|records|doctor] [-media BUCKET,…]
 
@@ -48,6 +50,9 @@ const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-ro
   -url URL         the address of the deployed function; a token in it is not needed
   -role            with -url: have the function write a body that is no callback to the record
                    bucket and find it there, which takes the permissions of its own role
+  -deployed VERSION
+                   with -url: ask the deployed function alone, until it answers with this version
+                   and takes the token, or the -timeout is over
   -json            one JSON document instead of lines
   -settings        check the variables as scripts/deploy.sh would deploy them, and do nothing else:
                    no request, no credentials
@@ -80,6 +85,7 @@ type options struct {
 	media      []target
 	url        *url.URL // nil: the deployed function is not asked
 	role       bool
+	deployed   string // the version that is to answer at url; "" means any
 	json       bool
 	deployment bool // -settings
 	policy     bool
@@ -115,6 +121,9 @@ func run(ctx context.Context, args []string, w world) int {
 	case o.deployment:
 		d.checkDeployment(ctx)
 		return d.print()
+	case o.deployed != "":
+		d.checkDeployed(ctx)
+		return d.print()
 	case o.policy:
 		return d.printPolicy()
 	}
@@ -131,6 +140,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&media, "media", "", "")
 	flags.StringVar(&address, "url", "", "")
 	flags.BoolVar(&o.role, "role", false, "")
+	flags.StringVar(&o.deployed, "deployed", "", "")
 	flags.BoolVar(&o.json, "json", false, "")
 	flags.BoolVar(&o.deployment, "settings", false, "")
 	flags.BoolVar(&o.policy, "policy", false, "")
@@ -144,8 +154,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("there is an argument too many; options begin with -")
 	case o.timeout <= 0:
 		return o, errors.New("-timeout must be more than 0, such as 30s")
-	case o.role && address == "":
-		return o, errors.New("-role asks the deployed function: give its -url")
+	case (o.role || o.deployed != "") && address == "":
+		return o, errors.New("-role and -deployed ask the deployed function: give its -url")
 	case grantsFor[o.policyUser].records == nil:
 		return o, errors.New("-for must be function, records or doctor")
 	case o.policyUser != "function" && !o.policy:
