@@ -89,7 +89,8 @@ func (s *Server) callBackJob(j *job) {
 // deliver sends a callback, once, and keeps what came of it. The lock is held.
 func (s *Server) deliver(d Delivery, url string) {
 	d.Time = s.Now()
-	s.delivering.Go(func() {
+	s.delivering++
+	go func() {
 		if d.Err == nil {
 			d.Status, d.Err = s.post(url, d.Format, d.Body)
 		}
@@ -99,7 +100,10 @@ func (s *Server) deliver(d Delivery, url string) {
 			s.delivered = append([]Delivery(nil), s.delivered[keepDeliveries:]...)
 		}
 		s.delivered = append(s.delivered, d)
-	})
+		if s.delivering--; s.delivering == 0 {
+			s.allSent.Broadcast()
+		}
+	}()
 }
 
 // post sends one callback and returns the status of the answer. The URL holds a token,

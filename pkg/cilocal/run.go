@@ -51,8 +51,11 @@ func (s *Server) at(t time.Time, do func(at time.Time)) {
 // RunDue does what is due by the server's clock: it ends jobs, writes their outputs, and
 // sends callbacks, which it waits for. Without Options.Clock it is done by itself.
 func (s *Server) RunDue() {
-	s.runDue(s.Now())
-	s.delivering.Wait()
+	now := s.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.runDueLocked(now)
+	s.waitForCallbacks()
 }
 
 // runDue does what is due at a time. Callbacks are on their way when it returns.

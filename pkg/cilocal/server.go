@@ -89,7 +89,8 @@ type Server struct {
 	timer      *time.Timer // for the first of due; nil with Options.Clock
 	closed     bool
 	delivered  []Delivery
-	delivering sync.WaitGroup
+	delivering int        // how many callbacks are on their way
+	allSent    *sync.Cond // on mu, signalled when delivering gets 0
 }
 
 // bucket is what CI has of a bucket. The server's lock guards it.
@@ -110,6 +111,7 @@ func New(o Options) *Server {
 		client:   &http.Client{Transport: o.Transport, Timeout: callbackTimeout},
 		buckets:  map[string]*bucket{},
 	}
+	s.allSent = sync.NewCond(&s.mu)
 	if s.client.Transport == nil {
 		s.client.Transport = newLoopbackTransport()
 	}
@@ -140,13 +142,21 @@ func New(o Options) *Server {
 // Jobs end no more after that, and call back no more.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.closed = true
 	if s.timer != nil {
 		s.timer.Stop()
 	}
-	s.mu.Unlock()
-	s.delivering.Wait()
+	s.waitForCallbacks()
 	return nil
+}
+
+// waitForCallbacks waits until no callback is on its way. The lock is held before and
+// after.
+func (s *Server) waitForCallbacks() {
+	for s.delivering > 0 {
+		s.allSent.Wait()
+	}
 }
 
 // CreateBucket makes CI take jobs for a bucket, with one queue for each type of queue,

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 )
@@ -98,8 +97,7 @@ var listNames = map[string]bool{
 // out, elements of one name in an array where there are several.
 func (e *element) appendJSON(b *bytes.Buffer) {
 	if len(e.children) == 0 {
-		quoted, _ := json.Marshal(e.text) // a string always encodes
-		b.Write(quoted)
+		appendJSONString(b, e.text)
 		return
 	}
 	b.WriteByte('{')
@@ -112,10 +110,17 @@ func (e *element) appendJSON(b *bytes.Buffer) {
 			b.WriteByte(',')
 		}
 		done[c.name] = true
-		fmt.Fprintf(b, "%q:", c.name)
+		appendJSONString(b, c.name)
+		b.WriteByte(':')
 		e.appendJSONOf(b, c.name)
 	}
 	b.WriteByte('}')
+}
+
+// appendJSONString appends a text as a JSON string.
+func appendJSONString(b *bytes.Buffer, text string) {
+	quoted, _ := json.Marshal(text) // a string always encodes
+	b.Write(quoted)
 }
 
 // appendJSONOf appends the elements of a name.
