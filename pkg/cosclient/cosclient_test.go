@@ -244,7 +244,9 @@ func TestSlots(t *testing.T) {
 
 func TestRetry(t *testing.T) {
 	t.Parallel()
-	unavailable := func(status int) error { return &cosclient.Error{Status: status, Kind: cosclient.ErrUnavailable, Err: errors.New("x")} }
+	unavailable := func(status int) error {
+		return &cosclient.Error{Status: status, Kind: cosclient.ErrUnavailable, Err: errors.New("x")}
+	}
 	timeUp := &cosclient.Error{Kind: cosclient.ErrUnavailable, Err: context.DeadlineExceeded}
 	for _, test := range []struct {
 		name     string

@@ -292,3 +292,16 @@ func bigTags(n int) []coslocal.Tag {
 
 // page is what a proxy answers.
 var page = bytes.Repeat([]byte("<html><body>502</body></html>\n"), 3)
+
+// counter counts how many there are of something, and how many there were at most.
+type counter struct {
+	mu        sync.Mutex
+	now, most int
+}
+
+func (c *counter) add(change int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now += change
+	c.most = max(c.most, c.now)
+}

@@ -211,24 +211,16 @@ func TestHistoryWritesAtOnce(t *testing.T) {
 // a time.
 type countedWrites struct {
 	*wire
-	mu        sync.Mutex
-	now, most int
+	counter
 }
 
 func (c *countedWrites) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/history/") {
-		c.count(1)
-		defer c.count(-1)
+		c.add(1)
+		defer c.add(-1)
 		time.Sleep(10 * time.Millisecond)
 	}
 	return c.wire.RoundTrip(r)
-}
-
-func (c *countedWrites) count(change int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now += change
-	c.most = max(c.most, c.now)
 }
 
 // Of large records that are replaced, one at a time is in memory until it is in the

@@ -602,43 +602,37 @@ func TestLargeRecordsOneAtATime(t *testing.T) {
 // slowReads takes a while for each body, and counts how many are read at once.
 type slowReads struct {
 	*wire
-	mu        sync.Mutex
-	now, most int
+	counter
 }
 
 func (s *slowReads) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := s.wire.RoundTrip(r)
 	if r.Method == http.MethodGet && err == nil {
-		response.Body = &slowBody{ReadCloser: response.Body, reads: s}
+		response.Body = &slowBody{ReadCloser: response.Body, reads: &s.counter}
 	}
 	return response, err
 }
 
 type slowBody struct {
 	io.ReadCloser
-	reads *slowReads
+	reads *counter
 	begun bool
 }
 
 func (b *slowBody) Read(p []byte) (int, error) {
 	if !b.begun {
 		b.begun = true
-		b.reads.count(1)
+		b.reads.add(1)
 		time.Sleep(10 * time.Millisecond)
 	}
 	return b.ReadCloser.Read(p)
 }
 
 func (b *slowBody) Close() error {
-	b.reads.count(-1)
+	if b.begun {
+		b.reads.add(-1)
+	}
 	return b.ReadCloser.Close()
-}
-
-func (s *slowReads) count(change int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.now += change
-	s.most = max(s.most, s.now)
 }
 
 // A 409 that stays, and is none of "exists": nothing is claimed to be stored.
