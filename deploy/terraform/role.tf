@@ -16,16 +16,23 @@ locals {
       ]
     },
     {
+      effect   = "allow"
+      action   = ["ci:DescribeMediaJob", "ci:DescribeMediaJobs"]
+      resource = [for media in var.reconcile_buckets : local.ci_resources[media.bucket]]
+    },
+    {
       effect = "allow"
-      action = concat(
-        ["ci:DescribeMediaJob", "ci:DescribeMediaJobs"],
-        length(var.reconcile_workflows) > 0 ? ["ci:DescribeMediaWorkflowExecutions"] : [],
-      )
-      resource = [for media in var.reconcile_buckets :
-        "qcs::ci:${coalesce(media.region, var.region)}:uid/${regex("[0-9]+$", media.bucket)}:bucket/${media.bucket}/*"
+      action = ["ci:DescribeMediaWorkflowExecutions"]
+      resource = [for media in var.reconcile_buckets : local.ci_resources[media.bucket]
+        if length([for run in var.reconcile_workflows : run if contains(["", media.bucket], try(split("@", run)[1], ""))]) > 0
       ]
     },
   ]
+
+  # What CI keeps about the jobs of a bucket. https://cloud.tencent.com/document/product/460/104297
+  ci_resources = { for media in var.reconcile_buckets :
+    media.bucket => "qcs::ci:${coalesce(media.region, var.region)}:uid/${regex("[0-9]+$", media.bucket)}:bucket/${media.bucket}/*"
+  }
 
   app_id = regex("[0-9]+$", var.record_bucket)
 }

@@ -110,6 +110,7 @@ func TestValidation(t *testing.T) {
 		{"tag_buckets", list(mediaBucket("media-1250000000", "", "output/*")), false},
 		{"reconcile_buckets", list(mediaBucket("media-1250000000", "ap-beijing", "")), true},
 		{"reconcile_buckets", list(mediaBucket("media-1250000000@ap-beijing", "", "")), false},
+		{"reconcile_buckets", list(mediaBucket("media-1250000000", "", ""), mediaBucket("media-1250000000", "ap-beijing", "")), false},
 		{"reconcile_cron", cty.StringVal("0 */5 * * * * *"), true},
 		{"reconcile_cron", cty.StringVal("*/5 * * * *"), false},
 		{"reconcile_days", cty.NumberIntVal(1), true},
@@ -327,11 +328,33 @@ func TestPolicyIsTheDoctors(t *testing.T) {
 		environment []string
 		media       string
 	}{
-		"records_alone": {values: nil},
+		"records": {},
 		"tags": {
 			values:      map[string]cty.Value{"tag_buckets": everything["tag_buckets"]},
 			environment: []string{"TAG_MD5=true"},
 			media:       "media-1250000000,more-1250000001@ap-beijing/output/",
+		},
+		"comparing": {
+			values:      map[string]cty.Value{"reconcile_buckets": everything["reconcile_buckets"]},
+			environment: []string{"RECONCILE_BUCKETS=media-1250000000@ap-guangzhou,more-1250000001@ap-beijing"},
+		},
+		"comparing_workflows": {
+			values: map[string]cty.Value{
+				"reconcile_buckets":   everything["reconcile_buckets"],
+				"reconcile_workflows": cty.TupleVal([]cty.Value{cty.StringVal("w0123456789abcdef@more-1250000001")}),
+			},
+			environment: []string{
+				"RECONCILE_BUCKETS=media-1250000000@ap-guangzhou,more-1250000001@ap-beijing",
+				"RECONCILE_WORKFLOWS=w0123456789abcdef@more-1250000001",
+			},
+		},
+		"everything": {
+			values: everything,
+			environment: []string{
+				"TAG_MD5=true", "RECONCILE_WORKFLOWS=w0123456789abcdef",
+				"RECONCILE_BUCKETS=media-1250000000@ap-guangzhou,more-1250000001@ap-beijing",
+			},
+			media: "media-1250000000,more-1250000001@ap-beijing/output/",
 		},
 	} {
 		document := valueOf(t, m.resource(t, "tencentcloud_cam_policy.function").Attributes["document"].Expr, m.evaluate(t, test.values))

@@ -124,6 +124,11 @@ variable "reconcile_buckets" {
     condition     = alltrue([for media in var.reconcile_buckets : can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?-[0-9]{5,}$", media.bucket))])
     error_message = "A bucket has the form <name>-<appid>: media-1250000000."
   }
+
+  validation {
+    condition     = length(distinct([for media in var.reconcile_buckets : media.bucket])) == length(var.reconcile_buckets)
+    error_message = "A bucket is named twice."
+  }
 }
 
 variable "reconcile_cron" {
