@@ -281,6 +281,24 @@ func TestBuildTakesTheVersionFromGit(t *testing.T) {
 	}
 }
 
+// TestBuildOfAShallowClone has no tag within reach: its commit is the version.
+func TestBuildOfAShallowClone(t *testing.T) {
+	sh, git := need(t, "sh"), need(t, "git")
+	env := quickGo(t, goEnvironment(t)) // writes a program: before anything else may fork
+	t.Parallel()
+	dir := standIn(t)
+	for _, args := range [][]string{
+		{"init", "--quiet"}, {"add", "."}, {"commit", "--quiet", "-m", "first"}, {"tag", "v1.2.3"},
+		{"commit", "--quiet", "--allow-empty", "-m", "second"}, {"clone", "--quiet", "--depth", "1", "file://" + dir, dir + "/shallow"},
+	} {
+		run(t, dir, env, git, args...).expect(t, 0)
+	}
+	built := run(t, dir+"/shallow", env, sh, "scripts/build.sh")
+	built.expect(t, 0)
+	commit := strings.TrimSpace(run(t, dir, env, git, "rev-parse", "--short=12", "HEAD").stdout)
+	built.expect(t, 0, "version  "+commit+"\n")
+}
+
 func TestBuildRefuses(t *testing.T) {
 	t.Parallel()
 	sh, git := need(t, "sh"), need(t, "git")

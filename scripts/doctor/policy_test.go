@@ -138,10 +138,10 @@ func (p policy) allowsCI(r coslocal.Request) bool {
 	})
 }
 
-// TestPolicyOfTheDocuments holds the policy in docs/operating.md against the one printed.
+// TestPolicyOfTheDocuments holds the policy in docs/security.md against the one printed.
 func TestPolicyOfTheDocuments(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile("../../docs/operating.md")
+	page, err := os.ReadFile("../../docs/security.md")
 	if err != nil {
 		t.Fatal(err)
 	}
