@@ -178,7 +178,7 @@ func decodeCallback(event string, root *node) (*Callback, error) {
 // decoding gathers the records of a body, and the faults of jobs that are none.
 type decoding struct {
 	event, source string
-	outputs       int // of all records
+	keyBytes      int // how long the keys of all outputs are
 	records       []*Record
 	faults        []*MalformedError
 }
@@ -211,7 +211,6 @@ func (d *decoding) add(r *Record, fault *MalformedError) {
 		return
 	}
 	r.Version, r.Source = Version, d.source
-	d.outputs += len(r.Outputs)
 	d.records = append(d.records, r)
 }
 
@@ -221,7 +220,7 @@ func (d *decoding) element(path string, n *node) (*Record, *MalformedError) {
 		return nil, malformed(path, "not an object with the fields of a job")
 	}
 	var r *Record
-	var found outputs
+	found := outputs{keyBytes: d.keyBytes}
 	idName := "JobId"
 	switch {
 	case n.name == workflowExecution:
@@ -238,12 +237,10 @@ func (d *decoding) element(path string, n *node) (*Record, *MalformedError) {
 	if fault := checkID(path, idName, r); fault != nil {
 		return nil, fault
 	}
-	switch {
-	case found.tooMany:
-		return nil, malformed(path, "more than %d outputs of one job", MaxOutputs)
-	case d.outputs+len(found.list) > MaxBodyOutputs:
-		return nil, malformed(path, "more than %d outputs of all jobs of one callback", MaxBodyOutputs)
+	if found.excess != "" {
+		return nil, malformed(path, "%s", found.excess)
 	}
+	d.keyBytes = found.keyBytes
 	r.Event, r.Outputs = d.event, found.list
 	r.Detail = n.normalForm()
 	return r, nil

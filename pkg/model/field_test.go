@@ -235,21 +235,44 @@ func TestPartial(t *testing.T) {
 	}
 }
 
-// TestBodyOutputs holds the limit of outputs over all jobs of a body: those within it are
-// recorded.
-func TestBodyOutputs(t *testing.T) {
+// TestOutputKeyBytes asserts that the longest keys of one job are taken, as are short ones
+// of several, but not the longest of more than one.
+func TestOutputKeyBytes(t *testing.T) {
 	t.Parallel()
-	names := make([]string, model.MaxOutputs)
-	for i := range names {
-		names[i] = fmt.Sprintf(`"%d"`, i)
+	const bound = "the keys of all outputs of one callback have more than 17000000 bytes"
+	job := func(id string, keyBytes int) string {
+		names := make([]string, model.MaxOutputs)
+		for i := range names {
+			names[i] = fmt.Sprintf(`"%05d"`, i)
+		}
+		return `{"JobId":"` + id + `","Operation":{"MediaResult":{"OutputFile":{"ObjectPrefix":"` + strings.Repeat("p", keyBytes-5) +
+			`","ObjectName":[` + strings.Join(names, ",") + `]}}}}`
 	}
-	job := `{"JobId":"j%d","Operation":{"MediaResult":{"OutputFile":{"ObjectName":[` + strings.Join(names, ",") + `]}}}}`
-	c, err := model.Decode(fmt.Appendf(nil, `{"JobsDetail":[`+job+`,`+job+`,`+job+`,{"JobId":"j4"}]}`, 1, 2, 3))
-	if c == nil || len(c.Records) != 3 || c.Records[2].ID != "j4" {
-		t.Fatalf("%v, %+v", err, c)
+	tests := map[string]struct {
+		jobs    []string
+		records string
+		err     string
+	}{
+		"longest":       {[]string{job("j1", 850)}, "j1", ""},
+		"several_jobs":  {[]string{job("j1", 100), job("j2", 100), job("j3", 100)}, "j1 j2 j3", ""},
+		"two_too_long":  {[]string{job("j1", 430), job("j2", 430), job("j3", 20)}, "j1 j3", "JobsDetail[1]: " + bound},
+		"one_more_byte": {[]string{job("j1", 850), `{"JobId":"j2","State":"Success","Operation":{"Output":{"Object":"x"}}}`}, "j1", "JobsDetail[1]: " + bound},
 	}
-	if _, ok := errors.AsType[*model.PartialError](err); !ok || err.Error() != "JobsDetail[2]: more than 40000 outputs of all jobs of one callback" {
-		t.Errorf("%T %v", err, err)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := model.Decode([]byte(`{"JobsDetail":[` + strings.Join(test.jobs, ",") + `]}`))
+			if c == nil || err != nil && err.Error() != test.err || (err == nil) != (test.err == "") {
+				t.Fatalf("%v", err)
+			}
+			var ids []string
+			for _, r := range c.Records {
+				ids = append(ids, r.ID)
+			}
+			if diff := cmp.Diff(test.records, strings.Join(ids, " ")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
 	}
 }
 

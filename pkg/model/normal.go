@@ -3,7 +3,6 @@ package model
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // The normal form of a node is JSON that is the same for the XML and the JSON of one
@@ -42,7 +41,7 @@ type normalWriter struct {
 func (w *normalWriter) value(n *node) {
 	switch n.kind {
 	case scalar:
-		w.string(n.scalar)
+		w.out = appendString(w.out, n.scalar)
 	case array:
 		w.out = append(w.out, '[')
 		for item := n.children.head; item != nil; item = item.next {
@@ -70,7 +69,7 @@ func (w *normalWriter) object(n *node) {
 			next++
 		}
 		w.comma('{')
-		w.string(w.members[i].name)
+		w.out = appendString(w.out, w.members[i].name)
 		w.out = append(w.out, ':')
 		w.sameName(n.name, i, next)
 		i = next
@@ -98,42 +97,4 @@ func (w *normalWriter) comma(open byte) {
 	if w.out[len(w.out)-1] != open {
 		w.out = append(w.out, ',')
 	}
-}
-
-// string writes a JSON string with the escapes that encoding/json uses, but <, > and &
-// as themselves.
-func (w *normalWriter) string(s string) {
-	const hex = "0123456789abcdef"
-	out := append(w.out, '"')
-	written := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
-			i++
-			continue
-		}
-		if c >= utf8.RuneSelf {
-			r, size := utf8.DecodeRuneInString(s[i:])
-			if r != '\u2028' && r != '\u2029' { // some readers of JSON lines take them for line ends
-				i += size
-				continue
-			}
-			out = append(append(out, s[written:i]...), '\\', 'u', '2', '0', '2', hex[r&0xf])
-			i += size
-			written = i
-			continue
-		}
-		out = append(out, s[written:i]...)
-		switch c {
-		case '"', '\\':
-			out = append(out, '\\', c)
-		case '\b', '\f', '\n', '\r', '\t':
-			out = append(out, '\\', "btn.fr"[c-'\b'])
-		default:
-			out = append(out, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
-		}
-		i++
-		written = i
-	}
-	w.out = append(append(out, s[written:]...), '"')
 }

@@ -3,9 +3,11 @@ package model
 import (
 	"cmp"
 	"encoding/hex"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
@@ -59,9 +61,10 @@ type outputs struct {
 	// What an output that names no bucket or region of its own has.
 	inherited Object
 
-	list    []Output
-	indices map[Object]int // in the list
-	tooMany bool
+	list     []Output
+	indices  map[Object]int // in the list
+	keyBytes int            // how long the keys of all outputs of the body are
+	excess   string         // what there is too much of
 }
 
 // ofJob takes the outputs of a job.
@@ -218,7 +221,7 @@ func (o *outputs) ofFile(file *node) {
 		}
 	}
 	if len(names) > MaxOutputs || len(md5Names) > MaxOutputs {
-		o.tooMany = true
+		o.excess = fmt.Sprintf("more than %d outputs of one job", MaxOutputs)
 		return
 	}
 	prefix := file.text("ObjectPrefix")
@@ -349,7 +352,7 @@ func (o *outputs) add(location Object, url, name, md5 string) {
 // region that COS could not have is left out, and nothing takes its place: with another
 // one it would be the wrong object.
 func (o *outputs) addKey(location Object, key, md5 string) {
-	if isBlank(key) || len(key) > cosname.MaxKeyBytes || strings.Contains(key, "${") || o.tooMany {
+	if o.excess != "" || !isRealKey(key) {
 		return
 	}
 	if cosname.CheckBucket(location.Bucket) != nil {
@@ -363,8 +366,13 @@ func (o *outputs) addKey(location Object, key, md5 string) {
 		o.list[i].MD5 = cmp.Or(o.list[i].MD5, md5)
 		return
 	}
+	if o.keyBytes += len(key); o.keyBytes > MaxOutputKeyBytes {
+		o.excess = fmt.Sprintf("the keys of all outputs of one callback have more than %d bytes", MaxOutputKeyBytes)
+	}
 	if len(o.list) == MaxOutputs {
-		o.tooMany = true
+		o.excess = fmt.Sprintf("more than %d outputs of one job", MaxOutputs)
+	}
+	if o.excess != "" {
 		return
 	}
 	if o.indices == nil {
@@ -372,4 +380,10 @@ func (o *outputs) addKey(location Object, key, md5 string) {
 	}
 	o.indices[object] = len(o.list)
 	o.list = append(o.list, Output{Object: object, MD5: md5})
+}
+
+// isRealKey reports whether COS could have a key: it is not blank, not too long, without
+// control characters, and no template. What is none stays in the detail alone.
+func isRealKey(key string) bool {
+	return !isBlank(key) && len(key) <= cosname.MaxKeyBytes && !strings.Contains(key, "${") && !strings.ContainsFunc(key, unicode.IsControl)
 }

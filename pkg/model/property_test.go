@@ -278,6 +278,45 @@ func TestAnyFormOfAJob(t *testing.T) {
 	})
 }
 
+// TestEncodeIsWhatEncodingJSONWrites holds the bytes of a record against those of its Go
+// type.
+func TestEncodeIsWhatEncodingJSONWrites(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(r *rapid.T) {
+		text := func(name string) string {
+			return rapid.OneOf(rapid.Just(""), rapid.String(), rapid.StringMatching(`[\x00-\x7f"\\\x{2027}-\x{202a}é😀]*`), drawBytes()).Draw(r, name)
+		}
+		full := func(name string) string { return "x" + text(name) } // never left out
+		object := func() model.Object {
+			return model.Object{Bucket: text("bucket"), Region: text("region"), Key: text("key")}
+		}
+		record := model.Record{
+			Version: rapid.IntRange(1, model.Version).Draw(r, "version"), Kind: model.Kind(full("kind")), ID: full("id"), Source: text("source"),
+			Event: text("event"), State: full("state"), Verdict: model.Verdict(text("verdict")), Label: text("label"), Code: text("code"),
+			Message: text("message"), Tag: text("tag"), SubTag: text("subTag"), QueueID: text("queue"), CreationTime: text("created"),
+			StartTime: text("started"), EndTime: text("ended"), UserData: text("user"), Detail: json.RawMessage(`{"a":"<&>"}`),
+		}
+		if rapid.Bool().Draw(r, "input") {
+			record.Input = &model.Input{Object: object(), URL: text("url")}
+		}
+		if rapid.Bool().Draw(r, "workflow") {
+			record.Workflow = &model.WorkflowRef{RunID: text("run"), WorkflowID: text("id"), WorkflowName: text("name"), Name: text("node")}
+		}
+		for range rapid.IntRange(0, 3).Draw(r, "outputs") {
+			record.Outputs = append(record.Outputs, model.Output{Object: object(), MD5: text("md5")})
+		}
+		var want strings.Builder
+		e := json.NewEncoder(&want)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(record); err != nil {
+			r.Fatal(err)
+		}
+		if diff := cmp.Diff(want.String(), string(encodeAll(r, []*model.Record{&record}))); diff != "" {
+			r.Errorf("-encoding/json +Encode:\n%s", diff)
+		}
+	})
+}
+
 // TestAnyOrderEndsTheSame folds callbacks of one job, workflow run or review, in
 // any order and any number of times: always the same record is left.
 func TestAnyOrderEndsTheSame(t *testing.T) {

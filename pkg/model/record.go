@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -127,26 +126,6 @@ func (r *Record) Time() (time.Time, bool) {
 // LaterFormat reports whether the record is of a later version of the format than this
 // package knows, and so may hold fields that it does not see.
 func (r *Record) LaterFormat() bool { return r.Version > Version }
-
-// Encode returns the record's bytes: one line of JSON and a newline, with <, > and & as
-// themselves. Records that say the same have the same bytes. Detail must be as [Decode]
-// and [ParseRecord] return it; it is not looked at again. A record of a later format is
-// an error, because fields of it would be lost.
-func (r *Record) Encode() ([]byte, error) {
-	const null, end = `null`, "}\n" // detail is the last field
-	if r.LaterFormat() {
-		return nil, fmt.Errorf("encode record of %s %s: it has version %d, and only up to %d is known", r.Kind, r.ID, r.Version, Version)
-	}
-	head := *r
-	head.Detail = json.RawMessage(null)
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(head); err != nil {
-		return nil, fmt.Errorf("encode record of %s %s: %w", r.Kind, r.ID, err)
-	}
-	return slices.Concat(bytes.TrimSuffix(b.Bytes(), []byte(null+end)), r.Detail, []byte(end)), nil
-}
 
 // ErrNotRecord says that bytes are not a record.
 var ErrNotRecord = errors.New("not a record")

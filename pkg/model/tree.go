@@ -1,6 +1,10 @@
 package model
 
-import "iter"
+import (
+	"iter"
+
+	"github.com/ci-callback/ci-callback/pkg/cosname"
+)
 
 // The limits that keep the worst body affordable: a body beyond any of them is
 // malformed. CI's own callbacks are far below them (8 levels, a few hundred nodes).
@@ -14,10 +18,10 @@ const (
 	// MaxOutputs is how many objects one job may have written. A snapshot job can ask
 	// for 10,000 pictures at most.
 	MaxOutputs = 20_000
-	// MaxBodyOutputs is how many objects all jobs of one body may have written. An
-	// output repeats the prefix, the bucket and the region of its file, so that without
-	// this limit a few megabytes could stand for a few hundred.
-	MaxBodyOutputs = 2 * MaxOutputs
+	// MaxOutputKeyBytes is how long the keys of all outputs of a body may be together: as
+	// long as those of one job can be. An output repeats the prefix of its file, so that
+	// without this limit a few megabytes could stand for a few hundred.
+	MaxOutputKeyBytes = MaxOutputs * cosname.MaxKeyBytes
 	// MaxEventBytes is how long EventName may be, which every record of a body repeats.
 	MaxEventBytes = 256
 )
