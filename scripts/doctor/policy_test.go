@@ -152,7 +152,7 @@ func TestPolicyOfTheDocuments(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := newClinic(t, coslocal.Options{})
-	c.env = map[string]string{"RECORD_BUCKET": recordBucket, "RECORD_REGION": region}
+	c.env = map[string]string{"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "RECONCILE_BUCKETS": mediaBucket + "@" + region}
 	if diff := cmp.Diff(c.readPolicy("-media", mediaBucket+"/output/"), documented); diff != "" {
 		t.Errorf("in the document (-want +got):\n%s", diff)
 	}
