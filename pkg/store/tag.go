@@ -30,10 +30,10 @@ const (
 // A TagResult is what became of the tag of one output. Reason says why it was skipped or
 // failed.
 type TagResult struct {
-	Bucket  string     `json:"bucket,omitempty"`
-	Object  string     `json:"object,omitempty"`
-	Outcome TagOutcome `json:"outcome,omitempty"`
-	Reason  string     `json:"reason,omitempty"`
+	Bucket  string
+	Object  string // the key
+	Outcome TagOutcome
+	Reason  string
 }
 
 const (
