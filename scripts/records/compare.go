@@ -284,7 +284,7 @@ func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.Vi
 		}
 		tags, err := m.Retag(ctx, view.Record)
 		for _, tag := range tags {
-			failed = failed || tag.Outcome == store.Failed
+			failed = failed || tag.Outcome == store.Failed || tag.Outcome == store.Skipped
 			r.rows = append(r.rows, []cell{text(string(tag.Outcome)), text(view.Summary.ID), text(tag.Bucket + "/" + tag.Object), text(tag.Reason)})
 			all = append(all, shownTag{ID: view.Summary.ID, TagResult: tag})
 		}

@@ -39,7 +39,9 @@ type cloud struct {
 	receiver  *receive.Receiver
 }
 
-func newCloud(t *testing.T) *cloud {
+func newCloud(t *testing.T) *cloud { return newCloudWith(t, cilocal.Options{}) }
+
+func newCloudWith(t *testing.T, o cilocal.Options) *cloud {
 	t.Helper()
 	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
 	if err != nil {
@@ -51,7 +53,11 @@ func newCloud(t *testing.T) *cloud {
 			t.Fatal(err)
 		}
 	}
-	ci := cilocaltest.New(t, cilocal.Options{COS: cos}, mediaBucket)
+	o.COS = cos
+	ci := cilocaltest.New(t, o)
+	if err := ci.CreateBucket(mediaBucket, region); err != nil {
+		t.Fatal(err)
+	}
 	keys := coslocal.DefaultCredential()
 	c := &cloud{t: t, cos: cos, ci: ci, transport: ci.WithCOS(), environ: []string{
 		"RECORD_BUCKET=" + recordBucket, "RECORD_REGION=" + region, "RECONCILE_BUCKETS=" + mediaBucket,

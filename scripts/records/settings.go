@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"net/http"
 	"strings"
 
@@ -75,8 +76,9 @@ func environment(environ []string) config.Environment {
 		e.Invocation[name] = e.Process[name]
 	}
 	// As in scripts/deploy.sh: the records are where the function is, unless RECORD_REGION
-	// says otherwise.
-	e.Region = e.Process["FUNCTION_REGION"]
+	// says otherwise. And where nothing says where the function is, it is where the records
+	// are.
+	e.Region = cmp.Or(e.Process["FUNCTION_REGION"], e.Process["TENCENTCLOUD_REGION"], e.Process["RECORD_REGION"])
 	return e
 }
 

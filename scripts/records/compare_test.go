@@ -1,0 +1,138 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
+)
+
+// TestAudit asks about a record that CI confirms, one that says something else, one of a
+// job that there never was, and those that cannot be asked about.
+func TestAudit(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.ended("Transcode")
+	forged := c.ended("Transcode")
+	c.receive(job(forged, "Failed", "2099-01-01T00:00:00+0800"))
+	c.receive(job("jnever", "Success", "2026-11-27T10:00:35+0800"))
+	c.sample("review-image-simple.json")
+	c.receive(`{"JobsDetail":{"JobId":"jnowhere","Tag":"Transcode","State":"Success"}}`)
+
+	got := c.run("audit", "--json")
+	var rows []struct{ Verdict, Kind, ID, Ours, CI string }
+	if err := json.Unmarshal([]byte(got.Out), &rows); err != nil {
+		t.Fatal(err, got)
+	}
+	verdicts := map[string]string{}
+	for _, r := range rows {
+		if r.Kind == "review" {
+			r.ID = "review"
+		}
+		verdicts[r.ID] = r.Verdict + " " + r.Ours + " " + r.CI
+	}
+	want := map[string]string{
+		forged: "differs Failed Success", "jnever": "unknown Success ", "jnowhere": "cannot be asked Success ", "review": "cannot be asked Success ",
+	}
+	if diff := cmp.Diff(want, verdicts); diff != "" || got.Exit != exitFindings {
+		t.Errorf("exit %d, -want +got:\n%s", got.Exit, diff)
+	}
+	if !strings.Contains(got.Err, "1 confirmed, 1 differs, 1 unknown, 2 cannot be asked") {
+		t.Errorf("it says %q", got.Err)
+	}
+}
+
+// TestAuditOldPath asks for a job that /jobs does not know where such jobs were before.
+func TestAuditOldPath(t *testing.T) {
+	t.Parallel()
+	c := newCloudWith(t, cilocal.Options{OldPathsOnly: true})
+	id := c.ended("PicProcess")
+	if got := c.run("audit"); got.Exit != 0 || !strings.Contains(got.Err, "1 confirmed") {
+		t.Errorf("job %s: %+v", id, got)
+	}
+}
+
+// TestAuditWhereCIRefuses says that nothing was asked, and not that all is well.
+func TestAuditWhereCIRefuses(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.ended("Transcode")
+	c.ci.Deny(func(coslocal.Request) bool { return true })
+	if got := c.run("audit"); got.Exit != exitFindings || !strings.Contains(got.Err, "1 cannot be asked") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestReconcile mends a record that is missing and one that is forged, after a dry run that
+// leaves them as they are.
+func TestReconcile(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.ended("Transcode")
+	forged := c.ended("Transcode")
+	c.receive(job(forged, "Failed", "2099-01-01T00:00:00+0800"))
+	lost, err := c.ci.AddJob(mediaBucket, cilocal.Job{Tag: "Transcode", Input: cilocal.Object{Key: "in/b.mov"}, Output: cilocal.Object{Key: "out/b.mp4"}},
+		cilocal.Plan{Age: 20 * time.Minute, Run: time.Minute, Lost: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.cos.Keys(recordBucket, "ci/")
+
+	dry := c.run("reconcile", "--dry-run", "--json")
+	var result struct {
+		Checked, Recorded, Repaired, Replaced int
+		Complete                              bool
+	}
+	if err := json.Unmarshal([]byte(dry.Out), &result); err != nil {
+		t.Fatal(err, dry)
+	}
+	if result.Checked != 3 || result.Recorded != 1 || result.Repaired != 1 || result.Replaced != 1 || !result.Complete || dry.Exit != exitFindings {
+		t.Errorf("a dry run: exit %d, %+v", dry.Exit, result)
+	}
+	if diff := cmp.Diff(before, c.cos.Keys(recordBucket, "ci/")); diff != "" {
+		t.Errorf("a dry run wrote, -before +after:\n%s", diff)
+	}
+	if refused := c.run("reconcile"); refused.Exit != exitUsage || !strings.Contains(refused.Err, "--yes") {
+		t.Errorf("without --yes: %+v", refused)
+	}
+	done := c.run("reconcile", "--yes")
+	if done.Exit != exitFindings || !strings.Contains(done.Out, "repaired\t"+lost) || !strings.Contains(done.Out, "replaced\t"+forged) {
+		t.Errorf("%+v", done)
+	}
+	if again := c.run("reconcile", "--yes"); again.Exit != 0 || !strings.Contains(again.Err, "3 recorded") {
+		t.Errorf("again: %+v", again)
+	}
+	if keys := c.cos.Keys(recordBucket, "ci/reconcile/"); len(keys) != 0 {
+		t.Errorf("a state was written: %v", keys)
+	}
+}
+
+// TestRetag tags an output that was not tagged when its callback came.
+func TestRetag(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	id := c.ended("Transcode")
+	output := "out/" + id + ".mp4"
+	tags := func() int {
+		o, ok := c.cos.Object(mediaBucket, output)
+		if !ok {
+			t.Fatalf("there is no %s", output)
+		}
+		return len(o.Tags)
+	}
+	if got := c.run("retag", id, "--dry-run"); got.Exit != 0 || !strings.Contains(got.Err, "is tagged") || tags() != 0 {
+		t.Errorf("a dry run: %+v, %d tags", got, tags())
+	}
+	if got := c.run("retag", id, "--yes"); got.Exit != 0 || !strings.HasPrefix(got.Out, "tagged\t") || tags() != 1 {
+		t.Errorf("%+v, %d tags", got, tags())
+	}
+	c.environ = append(c.environ, "TAG_BUCKETS=other-1250000000")
+	if got := c.run("retag", id, "--yes"); got.Exit != exitFindings || !strings.Contains(got.Err, "TAG_BUCKETS") {
+		t.Errorf("in a bucket that is not allowed: %+v", got)
+	}
+}
