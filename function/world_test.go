@@ -39,7 +39,7 @@ const (
 	simEndpoint = "https://{bucket}.cos.{region}.myqcloud.com"
 	simToken    = "simulated-token-0001"
 
-	mostGarbled = 3 // answers with no tag set, after which the store gives the tag up
+	maxGarbled = 3 // answers with no tag set, after which the store gives the tag up
 )
 
 // world is COS, the network, the clock and the platform in one synctest bubble. Nothing
@@ -261,7 +261,7 @@ func (w *world) checkTrue(d *delivery) {
 	w.checkPromises(d.name)
 	for _, r := range d.answer.body.Results {
 		for _, tag := range r.Tags {
-			if tag.Outcome == store.Failed && d.garbled < mostGarbled {
+			if tag.Outcome == store.Failed && d.garbled < maxGarbled {
 				w.complain("%s: 200, and tag failed: %s", d.name, tag.Reason)
 			}
 			if (tag.Outcome == store.Tagged || tag.Outcome == store.Unchanged) && w.tags(simMedia, tag.Object)["md5"] != d.md5s[tag.Object] && w.raced[simMedia+"/"+tag.Object] == 0 {

@@ -1,9 +1,6 @@
 package store
 
-// MaxClients is how many buckets' clients a Pool keeps.
-const MaxClients = maxClients
-
-// Clients is how many it has.
+// Clients returns how many buckets' clients a Pool has.
 func (p *Pool) Clients() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -198,13 +198,6 @@ type wire struct {
 	mu    sync.Mutex
 	hosts []string
 	paths []string
-	idle  int // calls of CloseIdleConnections
-}
-
-func (w *wire) CloseIdleConnections() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.idle++
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {

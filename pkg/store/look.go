@@ -135,7 +135,7 @@ func (s *Store) List(ctx context.Context, prefix, marker string) (Page, error) {
 	return cosclient.Retry(ctx, s.session, func() (Page, error) {
 		var result *cos.BucketGetResult
 		response, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
-			result, response, err = s.records.Bucket.Get(ctx, &cos.BucketGetOptions{
+			result, response, err = s.records.client.Bucket.Get(ctx, &cos.BucketGetOptions{
 				Prefix: prefix, Marker: marker, MaxKeys: maxKeysAPage, EncodingType: "url",
 			})
 			return response, err

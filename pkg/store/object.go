@@ -72,7 +72,7 @@ func (s *Store) put(ctx context.Context, key string, c contents, createOnly bool
 		header.XCosMetaXXX = &http.Header{headerSource: {c.source}}
 	}
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
-		return s.records.Object.Put(ctx, key, bytes.NewReader(c.body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
+		return s.records.client.Object.Put(ctx, key, bytes.NewReader(c.body), &cos.ObjectPutOptions{ObjectPutHeaderOptions: header})
 	})
 	if err == nil && strings.Trim(response.Header.Get("ETag"), `"`) != hex.EncodeToString(sum[:]) {
 		err = cosclient.RequireCOS(response, err)
@@ -194,7 +194,7 @@ func (s *Store) holds(ctx context.Context, key string, sum [sha256.Size]byte) (b
 // Its error wraps [ErrNotFound] where there is no such object.
 func (s *Store) get(ctx context.Context, key string, use func(*cos.Response) error) error {
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
-		response, err := s.records.Object.Get(ctx, key, nil)
+		response, err := s.records.client.Object.Get(ctx, key, nil)
 		if err != nil {
 			return response, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 
@@ -29,7 +30,7 @@ type Pool struct {
 
 // bucketClient is the SDK's client of one bucket.
 type bucketClient struct {
-	*cos.Client
+	client    *cos.Client
 	bucket    string
 	versioned atomic.Bool // an answer showed that the bucket has versions
 }
@@ -118,16 +119,31 @@ func (p *Pool) client(endpoint, bucket, region string) (*bucketClient, error) {
 	c := p.clients[key]
 	if c == nil {
 		if len(p.clients) >= maxClients { // a callback may name any bucket of the account, there or not
-			for url, c := range p.clients { // not maps.DeleteFunc: its generic code makes the linker keep all of the SDK
-				if !c.versioned.Load() {
-					delete(p.clients, url)
-				}
-			}
+			p.forgetClients()
 		}
-		c = &bucketClient{bucket: bucket, Client: cos.NewClient(&cos.BaseURL{BucketURL: base}, &http.Client{Transport: p.transport})}
-		c.Conf.RetryOpt.Count = 1 // retries are ours: the SDK's come in a burst and outlive their context
-		c.Conf.EnableCRC = false  // it fails a PUT that was done and whose answer lacks the checksum; Content-MD5 guards ours
+		c = &bucketClient{bucket: bucket, client: newClient(base, p.transport)}
 		p.clients[key] = c
 	}
 	return c, nil
+}
+
+// forgetClients lets go of all clients but those of buckets that were seen to have
+// versions. It is no maps.DeleteFunc, whose generic code would make the linker keep all of
+// the SDK.
+func (p *Pool) forgetClients() {
+	for base, c := range p.clients {
+		if !c.versioned.Load() {
+			delete(p.clients, base)
+		}
+	}
+}
+
+// newClient returns the SDK's client of a bucket. Retries are ours: the SDK's come in a
+// burst and outlive their context. Its check of an answer's CRC would fail a PUT that was
+// done and whose answer lacks the checksum; ours is guarded by Content-MD5.
+func newClient(bucket *url.URL, transport http.RoundTripper) *cos.Client {
+	c := cos.NewClient(&cos.BaseURL{BucketURL: bucket}, &http.Client{Transport: transport})
+	c.Conf.RetryOpt.Count = 1
+	c.Conf.EnableCRC = false
+	return c
 }

@@ -325,17 +325,3 @@ func TestConnectionsAreKept(t *testing.T) {
 		}
 	})
 }
-
-// After a request without an answer, no idle connection is trusted.
-func TestIdleConnectionsAreDropped(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.Inject(coslocal.Fault{Nth: 1, Reset: true})
-	w.Inject(coslocal.Fault{Nth: 2, Status: 503})
-	if _, _, err := w.open(t, options()).PutRecord(t.Context(), first()); err != nil {
-		t.Fatal(err)
-	}
-	if w.wire.idle != 1 {
-		t.Errorf("idle connections were closed %d times; want once, on the reset", w.wire.idle)
-	}
-}

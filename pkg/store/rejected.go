@@ -60,7 +60,7 @@ func (s *Store) DeleteRejected(ctx context.Context, key string) error {
 	}
 	_, err := cosclient.Retry(ctx, s.session, func() (struct{}, error) {
 		response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
-			return s.records.Object.Delete(ctx, key)
+			return s.records.client.Object.Delete(ctx, key)
 		})
 		if err = cosclient.RequireCOS(response, err); err != nil {
 			return struct{}{}, newError(deleteObject, s.options.Bucket, key, err)

@@ -145,7 +145,7 @@ func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (r
 }
 
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
-	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.Object.Head(ctx, key, nil) })
+	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.client.Object.Head(ctx, key, nil) })
 	if err = cosclient.RequireCOS(response, err); err != nil {
 		return nil, newError(headObject, c.bucket, key, err)
 	}
@@ -177,7 +177,7 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.ObjectTaggingTag, error) {
 	var result *cos.ObjectGetTaggingResult
 	_, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
-		result, response, err = c.Object.GetTagging(ctx, key)
+		result, response, err = c.client.Object.GetTagging(ctx, key)
 		return response, err
 	})
 	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" { // Tencent's Node SDK expects it for an untagged object
@@ -212,7 +212,7 @@ func (s *Store) addTag(ctx context.Context, c *bucketClient, o model.Output, set
 		}
 		wrote = true
 		response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) {
-			return c.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
+			return c.client.Object.PutTagging(ctx, o.Key, &cos.ObjectPutTaggingOptions{TagSet: merged})
 		})
 		if err = cosclient.RequireCOS(response, err); err != nil {
 			return "", newError(putTags, c.bucket, o.Key, err)
