@@ -34,6 +34,7 @@ func NewTransport() *http.Transport {
 		DisableCompression:  true, // an object is compared as it is stored
 		MaxIdleConns:        256,
 		MaxIdleConnsPerHost: 64,
+		WriteBufferSize:     16 << 10, // the header and the body of most records go out in one write
 		IdleConnTimeout:     60 * time.Second,
 		TLSHandshakeTimeout: 5 * time.Second,
 	}
