@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -95,13 +96,16 @@ func (r *reader) credentials() Credentials {
 	return c
 }
 
-// longestKey returns the longest key of an object that is written below the prefix: a version of
-// a review whose id is of 96 bytes, each of which stands as three.
-func longestKey() string {
-	return "history/reviews/" + strings.Repeat("~2B", 96) + "/" + strings.Repeat("0", 64) + ".json"
-}
+// maxPrefixBytes leaves room for the longest key of an object: a version of a review whose
+// id has 96 bytes, each of which stands as three.
+const maxPrefixBytes = cosname.MaxKeyBytes - len("history/reviews/") - 3*96 - len("/") - 64 - len(".json")
 
-func checkPrefix(prefix string) error { return cosname.CheckKey(prefix + longestKey()) }
+func checkPrefix(prefix string) error {
+	if len(prefix) > maxPrefixBytes {
+		return fmt.Errorf("it has %d bytes, and the keys of records leave room for %d", len(prefix), maxPrefixBytes)
+	}
+	return cosname.CheckKey(prefix + "x")
+}
 
 func parseMaxBodyBytes(s string) (int, error) {
 	n, err := strconv.Atoi(s)
@@ -118,7 +122,10 @@ func parseLevel(s string) (level slog.Level, err error) {
 // checkEndpoint checks an endpoint template with a bucket and a region, and where these are
 // wrong themselves, with stand-ins.
 func checkEndpoint(endpoint, bucket, region string) error {
-	_, err := cosname.BucketURL(endpoint, cmp.Or(bucket, standInBucket(endpoint)), cmp.Or(region, "ap-guangzhou"))
+	if bucket == "" {
+		bucket = standInBucket(endpoint)
+	}
+	_, err := cosname.BucketURL(endpoint, bucket, cmp.Or(region, "ap-guangzhou"))
 	return err
 }
 
