@@ -58,4 +58,21 @@ func main() {
 type invoke func(context.Context, []byte) ([]byte, error)
 
 // Invoke answers one trigger event.
-func (f invoke) Invoke(ctx context.Context, payload []byte) ([]byte, error) { return f(ctx, payload) }
+func (f invoke) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
+	growStack()
+	return f(ctx, payload)
+}
+
+// stackBytes is about how much stack a callback needs.
+const stackBytes = 24 << 10
+
+// growStack lets the stack of its goroutine grow to what a callback needs, at once.
+// net/rpc has a new goroutine for each event, whose stack would otherwise be copied to a
+// larger place four times over, which takes a thirtieth of a callback's CPU time.
+func growStack() {
+	var room [stackBytes]byte
+	touch(&room)
+}
+
+//go:noinline
+func touch(room *[stackBytes]byte) { room[0] = 1 }
