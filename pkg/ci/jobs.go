@@ -196,15 +196,21 @@ func (b *Bucket) OldJob(ctx context.Context, id string) (*Jobs, error) {
 // maxIDBytes is how long an id may be. CI documents no form; its ids are letters and digits.
 const maxIDBytes = 64
 
-// checkID checks an id that becomes part of a request's path.
-func checkID(id string) error {
-	if id == "" || len(id) > maxIDBytes {
-		return fmt.Errorf("%.80q is not an id: it must be 1 to %d letters, digits, _ or -", id, maxIDBytes)
-	}
+// IsID reports whether a text can be the id of a job or a run: 1 to 64 letters, digits, _
+// or -. Anything else never becomes part of a request's path.
+func IsID(id string) bool {
 	for i := range len(id) {
 		if c := id[i]; (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
-			return fmt.Errorf("%.80q is not an id: it must be 1 to %d letters, digits, _ or -", id, maxIDBytes)
+			return false
 		}
+	}
+	return id != "" && len(id) <= maxIDBytes
+}
+
+// checkID returns an error for what cannot be an id.
+func checkID(id string) error {
+	if !IsID(id) {
+		return fmt.Errorf("%.80q is not an id: it must be 1 to %d letters, digits, _ or -", id, maxIDBytes)
 	}
 	return nil
 }

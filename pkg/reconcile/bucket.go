@@ -87,15 +87,31 @@ func (b *bucketRun) open(ctx context.Context) (err error) {
 	if b.state, err = b.loadState(ctx); err != nil {
 		return err
 	}
-	for _, tag := range b.run.options.Types {
+	for _, tag := range unique(b.run.options.Types) {
 		b.listings = append(b.listings, newListingRun(b, tag, listing(&b.state.Tags, tag), jobsOf{b.ci, tag}))
 	}
+	var workflows []string
 	for _, w := range b.run.options.Workflows {
 		if w.Bucket == "" || w.Bucket == b.bucket.Name {
-			b.listings = append(b.listings, newListingRun(b, w.ID, listing(&b.state.Workflows, w.ID), runsOf{b.ci, w.ID}))
+			workflows = append(workflows, w.ID)
 		}
 	}
+	for _, id := range unique(workflows) {
+		b.listings = append(b.listings, newListingRun(b, id, listing(&b.state.Workflows, id), runsOf{b.ci, id}))
+	}
 	return nil
+}
+
+// unique returns the names in their order, each once: two listings of one name would share
+// a state.
+func unique(names []string) []string {
+	var found []string
+	for _, name := range names {
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	return found
 }
 
 // loadState reads the state of the run before. One that is missing or unreadable is
@@ -203,11 +219,12 @@ func (b *bucketRun) saveAtEnd(ctx context.Context) error {
 	if !b.keepsState() {
 		return nil
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-answerTime))
-		defer cancel()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(faultTime)
 	}
+	ctx, cancel := context.WithDeadline(ctx, deadline.Add(-answerTime))
+	defer cancel()
 	encoded, err := b.encodeState()
 	if err != nil {
 		return err

@@ -21,8 +21,9 @@ const (
 	grace = 5 * time.Minute
 	// maxJobBytes is how long one job may be: as long as the longest callback.
 	maxJobBytes = 6 << 20
-	// largeJobBytes is how long a job may be that is compared beside others.
-	largeJobBytes = 1 << 20
+	// largeJobBytes is how long a job may be that is compared beside others: as it is read,
+	// it takes several times as much.
+	largeJobBytes = 256 << 10
 )
 
 // A fate says what became of a job in this run.
@@ -74,10 +75,8 @@ func (l *listingRun) leavePending(ctx context.Context, j job) verdict {
 	return l.compareOne(ctx, j)
 }
 
-// compareOne compares one job, when it is its turn.
+// compareOne compares one job, unless the time is up.
 func (l *listingRun) compareOne(ctx context.Context, j job) verdict {
-	l.bucket.run.turns <- struct{}{}
-	defer func() { <-l.bucket.run.turns }()
 	if ctx.Err() != nil {
 		id, created := j.summary()
 		return verdict{id: id, created: created}
@@ -88,8 +87,18 @@ func (l *listingRun) compareOne(ctx context.Context, j job) verdict {
 	return l.compareElement(ctx, j.element)
 }
 
+// takeTurn waits until no more than MaxCOSRequests jobs are compared, and returns what ends
+// the turn. Nobody asks CI while it is his turn: who answers last may wait for a large
+// answer to be closed, whose jobs wait for their turns.
+func (l *listingRun) takeTurn() (end func()) {
+	turns := l.bucket.run.turns
+	turns <- struct{}{}
+	return func() { <-turns }
+}
+
 // compareElement reads a job as CI wrote it, and compares it.
 func (l *listingRun) compareElement(ctx context.Context, element []byte) verdict {
+	defer l.takeTurn()()
 	if len(element) > maxJobBytes {
 		return l.reject(ctx, element, fmt.Errorf("it has %d bytes, and %d are read", len(element), maxJobBytes))
 	}
@@ -107,16 +116,17 @@ func (l *listingRun) compareElement(ctx context.Context, element []byte) verdict
 // compareRun compares a run of a workflow as the list has it, without its tasks. It is
 // fetched only where its record is missing or does not agree.
 func (l *listingRun) compareRun(ctx context.Context, run ci.RunSummary) verdict {
-	r := &model.Record{Kind: model.KindWorkflow, ID: run.RunID, State: run.State, CreationTime: rfc3339(run.CreateTime), StartTime: rfc3339(run.StartTime), EndTime: rfc3339(run.EndTime)}
+	r := &model.Record{
+		Kind: model.KindWorkflow, ID: run.RunID, State: run.State,
+		CreationTime: rfc3339(run.CreateTime), StartTime: rfc3339(run.StartTime), EndTime: rfc3339(run.EndTime),
+	}
 	v := verdict{id: r.ID, created: parseTime(run.CreateTime), fate: waiting}
 	switch {
 	case r.ID == "":
-		return l.reject(ctx, run.Element, errors.New("it has no RunId"))
+		return l.reject(ctx, run.Element, errors.New("it has no RunId, or none that can be an id"))
 	case !hasEnded(r):
 		return v
-	}
-	found, err := l.look(ctx, r)
-	if err == nil && found.agrees {
+	case l.isRecorded(ctx, r):
 		l.bucket.count(Recorded)
 		v.fate = compared
 		return v
@@ -130,6 +140,15 @@ func (l *listingRun) compareRun(ctx context.Context, run ci.RunSummary) verdict 
 		return v // CI does not know it: it is asked for again before it is given up
 	}
 	return l.compareElement(ctx, p.jobs[0].element)
+}
+
+// isRecorded reports whether the record of a run agrees with what the list says of it.
+func (l *listingRun) isRecorded(ctx context.Context, r *model.Record) bool {
+	defer l.takeTurn()()
+	ctx, cancel := context.WithTimeout(ctx, faultTime)
+	defer cancel()
+	stored, err := l.look(ctx, r)
+	return err == nil && stored.agrees
 }
 
 // unfetched deals with a run that CI lists and does not give.

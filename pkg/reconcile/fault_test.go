@@ -534,3 +534,60 @@ func TestPanic(t *testing.T) {
 		}
 	})
 }
+
+// Pending ids that are none, or that CI takes for wrong ones, do not hold up the others.
+func TestWrongPendingIDs(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", time.Hour, cilocal.Plan{})
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["../x","","jwrong","j1"]}}}`)
+		w.net.meddle = refuse(func(r *http.Request) bool { return toCI(r) && strings.Contains(r.URL.Path, "jwrong") }, http.StatusBadRequest, "InvalidArgument")
+		w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
+		time.Sleep(10 * time.Minute)
+		if r := w.mustRun(reconcile.Counts{}); r.Pending != 0 || r.Unknown != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// What the settings name twice is looked at once.
+func TestNamedTwice(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", 0, cilocal.Plan{Run: time.Hour})
+		time.Sleep(2 * time.Second)
+		r := w.mustRun(reconcile.Counts{}, func(o *reconcile.Options) {
+			o.Buckets = append(o.Buckets, o.Buckets...)
+			o.Types = append(o.Types, o.Types...)
+			o.Workflows = []reconcile.Workflow{{ID: workflow}, {ID: workflow, Bucket: media}}
+		})
+		if got := w.state(); r.Pending != 1 || len(got.Tags["Transcode"].Pending) != 1 || w.net.count() != 4 {
+			t.Errorf("%+v, %d requests; state %+v", r, w.net.count(), got)
+		}
+	})
+}
+
+// Large answers wait for one another, and not for what waits for them.
+func TestLargeAnswersOfTwoBuckets(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		const other = "other-1250000000"
+		if err := errors.Join(w.ci.CreateBucket(other, region), w.cos.CreateBucket(other, region)); err != nil {
+			t.Fatal(err)
+		}
+		text := "<Text>" + strings.Repeat("x", 100_000) + "</Text>"
+		for i := range 40 {
+			w.add(fmt.Sprintf("j%04d", i), time.Hour-time.Duration(i)*time.Second, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = text })
+			task := cilocal.Task{Type: "Transcode", Name: "T_1", Code: "x", Message: strings.Repeat("x", 1_100_000)}
+			run := cilocal.Run{ID: fmt.Sprint("i", i), WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{task}}
+			if _, err := w.ci.AddRun(other, run, cilocal.Plan{Lost: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
+		w.mustRun(reconcile.Counts{Checked: 80, Repaired: 80}, func(o *reconcile.Options) {
+			o.Buckets = append(o.Buckets, reconcile.Bucket{Name: other, Region: region})
+			o.Workflows = []reconcile.Workflow{{ID: workflow, Bucket: other}}
+		})
+	})
+}

@@ -255,18 +255,22 @@ func (l *listingRun) apply(v verdict) {
 
 // halfWay moves the state behind a page, and saves it if the page had a job to compare.
 func (l *listingRun) halfWay(ctx context.Context, at position, p *page) {
-	if l.held {
-		return // a listing that begins anew finds what this one had to leave
+	if !l.held { // else the next run finds again what this one had to leave
+		l.move(at)
 	}
+	if p.compared {
+		l.bucket.saveHalfWay(ctx)
+	}
+}
+
+// move moves the state to the page to go on with.
+func (l *listingRun) move(at position) {
 	if !l.mixed {
 		l.Until = l.reached()
 	}
 	l.Next, l.Since = at.token, time.Time{}
 	if at.token != "" {
 		l.Since = at.since
-	}
-	if p.compared {
-		l.bucket.saveHalfWay(ctx)
 	}
 }
 
@@ -312,10 +316,13 @@ func (l *listingRun) askPending(ctx context.Context) error {
 	for len(ids) > 0 && ctx.Err() == nil {
 		some := ids[:min(size, len(ids))]
 		p, err := l.source.byID(ctx, some)
+		unfit := errors.Is(err, ci.ErrTooLarge) || errors.Is(err, ci.ErrBadRequest)
 		switch {
-		case errors.Is(err, ci.ErrTooLarge) && len(some) > 1:
+		case unfit && len(some) > 1: // one of them may be to blame
 			size = max(1, len(some)/5)
 			continue
+		case errors.Is(err, ci.ErrBadRequest):
+			l.miss(some[0])
 		case errors.Is(err, ci.ErrTooLarge):
 			l.pass(some[0], err)
 		case err != nil:

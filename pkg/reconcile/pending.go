@@ -1,6 +1,10 @@
 package reconcile
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/ci-callback/ci-callback/pkg/ci"
+)
 
 // maxPending is how many jobs of one listing can wait to be asked for.
 const maxPending = 10_000
@@ -15,7 +19,9 @@ type queue struct {
 func newQueue(pending, missed []string) *queue {
 	q := &queue{waiting: map[string]bool{}, missed: map[string]bool{}}
 	for _, id := range pending {
-		q.add(id)
+		if ci.IsID(id) {
+			q.add(id)
+		}
 	}
 	for _, id := range missed {
 		if q.waiting[id] {

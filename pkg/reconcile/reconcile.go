@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	r := newRun(o)
 	work, cancel := r.workContext(ctx)
 	defer cancel()
+	o.Buckets = uniqueBuckets(o.Buckets)
 	buckets := make([]*bucketRun, len(o.Buckets))
 	errs := parallel.ForEach(len(buckets), max(1, len(buckets)), func(i int) error {
 		buckets[i] = newBucketRun(r, o.Buckets[i])
@@ -102,6 +104,17 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	})
 	r.report.end()
 	return sum(buckets), errors.Join(errs...)
+}
+
+// uniqueBuckets returns the buckets in their order, each once.
+func uniqueBuckets(buckets []Bucket) []Bucket {
+	var found []Bucket
+	for _, b := range buckets {
+		if !slices.ContainsFunc(found, func(other Bucket) bool { return other.Name == b.Name }) {
+			found = append(found, b)
+		}
+	}
+	return found
 }
 
 // run is what the buckets of one Run share.

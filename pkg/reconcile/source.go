@@ -61,15 +61,16 @@ type job struct {
 }
 
 // summary returns the id and the time of creation without reading the whole job, as far as
-// they can be found.
+// they can be found. What is no id counts as none.
 func (j job) summary() (id string, created time.Time) {
 	if j.run != nil {
 		return j.run.RunID, parseTime(j.run.CreateTime)
 	}
 	for _, name := range []string{"JobId", "RunId"} {
-		if id = ci.ChildText(j.element, name); id != "" {
+		if id = ci.ChildText(j.element, name); ci.IsID(id) {
 			break
 		}
+		id = ""
 	}
 	for _, name := range []string{"CreationTime", "CreateTime"} {
 		if created = parseTime(ci.ChildText(j.element, name)); !created.IsZero() {
@@ -155,6 +156,9 @@ func (s runsOf) page(ctx context.Context, at position) (*page, error) {
 	p := &page{next: answer.NextToken, size: answer.Size, date: answer.Date}
 	for _, run := range answer.WorkflowExecutionList {
 		run.Element = bytes.Clone(run.Element)
+		if !ci.IsID(run.RunID) {
+			run.RunID = ""
+		}
 		p.jobs = append(p.jobs, job{run: &run})
 	}
 	return p, nil
