@@ -79,7 +79,7 @@ func TestEveryFault(t *testing.T) {
 	}
 }
 
-// run delivers a callback while the n-th request meets the n-th fate, and gives how many
+// run delivers a callback while the n-th request meets the n-th fate, and returns how many
 // requests it took.
 func (s stage) run(t *testing.T, fates map[int]fate) (requests int) {
 	synctest.Test(t, func(t *testing.T) {

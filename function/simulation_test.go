@@ -64,7 +64,7 @@ type schedule struct {
 	kills     int
 }
 
-// simulate runs the schedule of a seed and gives how many races it counted.
+// simulate runs the schedule of a seed and returns how many races it counted.
 func simulate(t *testing.T, seed uint64) int {
 	s := &schedule{world: newWorld(t, 3), rng: rand.New(rand.NewPCG(seed, 1))}
 	s.faults, s.kills = s.rng.IntN(8), s.rng.IntN(3)
@@ -175,7 +175,7 @@ func (s *schedule) fate(f *flight) fate {
 }
 
 // collect takes the deliveries that ended, and delivers again what was not answered
-// with 200. It gives the instances that have nothing to do.
+// with 200. It returns the instances that have nothing to do.
 func (s *schedule) collect() (idle []*instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -209,7 +209,7 @@ func (i *instance) deliver(c *callback, limit time.Duration) *delivery {
 	return d
 }
 
-// ended tells whether a delivery has its answer.
+// ended reports whether a delivery has its answer.
 func (w *world) ended(d *delivery) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -313,7 +313,7 @@ func (w *world) tags(bucket, key string) map[string]string {
 	return tags
 }
 
-// waiting gives the requests that wait, in an order that does not depend on goroutines.
+// waiting returns the requests that wait, in an order that does not depend on goroutines.
 func (w *world) waiting() []*flight {
 	synctest.Wait()
 	w.mu.Lock()
@@ -537,7 +537,7 @@ type jobVersion struct {
 	end       string // "" for none
 	object    string // its output
 	md5       string
-	note      string // makes versions differ that nothing else tells apart
+	note      string // makes versions differ that nothing else distinguishes
 	forged    bool   // it names outputs too that no request may ever be made about
 }
 

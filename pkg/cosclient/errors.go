@@ -76,6 +76,7 @@ type Rule struct {
 // NoCode is the Code of a [Rule] for answers that have none.
 const NoCode = "-"
 
+// matches reports whether the rule is about an answer with this status and code.
 func (r Rule) matches(status int, code string) bool {
 	return (r.Status == 0 || r.Status == status) && (r.Code == "" || r.Code == code || r.Code == NoCode && code == "")
 }

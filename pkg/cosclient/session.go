@@ -38,9 +38,10 @@ func (s *Session) Requests() int64 { return s.requests.Load() }
 // defaultMaxTry bounds a single request: one to COS that takes longer is stalled.
 const defaultMaxTry = 5 * time.Second
 
+// The keys of what a context carries.
 type (
-	sessionKey   struct{}
-	wholeTimeKey struct{}
+	sessionKey   struct{} // the *Session that makes the request
+	wholeTimeKey struct{} // set by WithWholeTime
 )
 
 // WithWholeTime returns a context with which a try may take all of the time left, instead

@@ -40,12 +40,13 @@ func NewTransport() *http.Transport {
 	}
 }
 
-// Wrap returns a transport that does three things to each request that goes over base:
-// it counts it and signs it for the [Session] whose [Session.Try] made it, it bounds the
-// body of an answer that is not what a GET asked for, and it lets go of all idle connections when no
-// answer comes.
+// Wrap returns a transport that does three things to each request that goes over base: it
+// counts it and signs it for the [Session] whose [Session.Try] made it, it bounds the body
+// of an answer that is not what a GET asked for, and it lets go of all idle connections
+// when no answer comes.
 func Wrap(base http.RoundTripper) http.RoundTripper { return &transport{base} }
 
+// transport is what Wrap returns.
 type transport struct{ base http.RoundTripper }
 
 // maxUnaskedBytes is how much is read of an answer that is not what a GET asked for. COS's
@@ -56,6 +57,7 @@ const maxUnaskedBytes = 1 << 20
 // clock of an instance that was frozen.
 const signatureLifetime = time.Hour
 
+// RoundTrip sends a signed copy of the request.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.base.RoundTrip(sign(r))
 	if err != nil {

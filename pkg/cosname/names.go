@@ -109,8 +109,10 @@ func consistsOf(s string, is func(byte) bool) bool {
 	return true
 }
 
+// isLower reports whether a byte is a lower-case letter of ASCII.
 func isLower(b byte) bool { return b >= 'a' && b <= 'z' }
 
+// isDigit reports whether a byte is a digit of ASCII.
 func isDigit(b byte) bool { return b >= '0' && b <= '9' }
 
 // isHostByte reports whether a byte may stand in a label of the host names used here.

@@ -30,6 +30,7 @@ func ForEach(n, limit int, do func(i int) error) []error {
 	return errs
 }
 
+// call calls do and returns its error, or its panic as one.
 func call(i int, do func(i int) error) (err error) {
 	defer Recover(&err)
 	return do(i)

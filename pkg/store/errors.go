@@ -15,6 +15,8 @@ var ErrNotFound = errors.New("there is no such object")
 // does, for messages.
 type action struct{ cam, verb string }
 
+// The requests that a store makes.
+// https://cloud.tencent.com/document/product/436/31923
 var (
 	putObject    = action{"PutObject", "put"}
 	getObject    = action{"GetObject", "get"}
@@ -52,6 +54,7 @@ var rules = []cosclient.Rule{
 	{Kind: cosclient.ErrMisconfigured, Remedy: "COS does not take this request: check COS_ENDPOINT, RECORD_BUCKET and RECORD_REGION"},
 }
 
+// What to do about errors that come in several forms.
 const (
 	grantRemedy       = "grant name/cos:{action} on this object to the function's execution role"
 	credentialsRemedy = "COS does not accept the credentials: check the function's execution role"

@@ -12,7 +12,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
-// What an error tells the person who must act on it.
+// An error says what to do to the person who must act on it.
 func TestErrorNamesTheRemedy(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

@@ -22,6 +22,7 @@ type version struct {
 	sum  [sha256.Size]byte
 }
 
+// newVersion returns the version that has these bytes.
 func newVersion(body []byte) version { return version{body, sha256.Sum256(body)} }
 
 // key returns the version's key in a history, as [model.HistoryKey] does. It is named for

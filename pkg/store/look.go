@@ -27,9 +27,9 @@ type Object struct {
 var ErrTooLong = errors.New("the object is longer than 32 MB")
 
 // GetObject reads an object of the record bucket. Its error wraps [ErrNotFound] where
-// there is none, [ErrTooLong], [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured]. To
-// a role that may not list the bucket, COS may answer that access is denied (see
-// [cosclient.IsDenied]) where there is no such object.
+// there is none, [ErrTooLong], [cosclient.ErrUnavailable] or
+// [cosclient.ErrMisconfigured]. To a role that may not list the bucket, COS may answer that
+// access is denied (see [cosclient.IsDenied]) where there is no such object.
 func (s *Store) GetObject(ctx context.Context, key string) (Object, error) {
 	var o Object
 	err := s.ReadObject(ctx, key, func(read Object) error {
@@ -189,8 +189,8 @@ type Tag struct{ Key, Value string }
 
 // LookAtOutput reads what COS says of an output now, and its tags, in whatever bucket it
 // is. It changes nothing. Its error wraps [ErrNotFound] where there is no such object,
-// [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured]; where the tags alone could not
-// be read, the rest is returned as well.
+// [cosclient.ErrUnavailable] or [cosclient.ErrMisconfigured]. Where the tags alone could
+// not be read, the rest is returned as well.
 func (s *Store) LookAtOutput(ctx context.Context, o model.Output) (OutputInfo, error) {
 	c, err := s.outputClient(o)
 	if err != nil {

@@ -19,13 +19,14 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 )
 
+// The types of the objects that a store writes.
 const (
 	jsonType   = "application/json"
 	binaryType = "application/octet-stream"
-
-	// headerSource tells of a rejected body where it came from; see PutRejected.
-	headerSource = "x-cos-meta-source"
 )
+
+// headerSource says where a rejected body came from; see [Store.PutRejected].
+const headerSource = "x-cos-meta-source"
 
 // maxObjectBytes is how much is read of a stored object. The largest record, of a body of
 // 6 MB, has 25 MB and 4 MB of outputs.
@@ -58,6 +59,8 @@ func (s *Store) overwrite(ctx context.Context, key string, c contents) error {
 	return err
 }
 
+// put writes an object in one try. Where the answer does not show the MD5 of what was sent,
+// it is believed only if it is COS's own.
 func (s *Store) put(ctx context.Context, key string, c contents, createOnly bool) (*cos.Response, error) {
 	sum := md5.Sum(c.body)
 	header := &cos.ObjectPutHeaderOptions{

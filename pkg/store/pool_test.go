@@ -159,7 +159,7 @@ type network struct {
 }
 
 // link is the client's end of a connection. Frozen, it takes what is written to it and
-// gives nothing back, like one whose other end is gone without a word.
+// returns nothing, like one whose other end is gone without a word.
 type link struct {
 	net.Conn
 	frozen atomic.Bool
@@ -276,7 +276,7 @@ func TestDeadIdleConnections(t *testing.T) {
 	}
 }
 
-// overPipes serves the world's COS on a network of pipes, and gives the transport and the
+// overPipes serves the world's COS on a network of pipes, and returns the transport and the
 // options that reach it there.
 func (w *world) overPipes(t *testing.T) (*network, *http.Transport, store.Options) {
 	n := &network{accept: make(chan net.Conn), closed: make(chan struct{})}

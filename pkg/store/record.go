@@ -187,8 +187,11 @@ func (r *replacement) readBack(ctx context.Context) (Outcome, error) {
 	return "", r.store.contended(r.key)
 }
 
+// errContended means that what is stored has changed since it was read.
 var errContended = errors.New("other instances keep writing it")
 
+// contended returns the error with which a try ends because another instance was faster.
+// The next try begins with reading.
 func (s *Store) contended(key string) error {
 	return &cosclient.Error{Verb: putObject.verb, Object: s.options.Bucket + "/" + key, Kind: cosclient.ErrUnavailable, Err: errContended}
 }

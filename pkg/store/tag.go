@@ -36,6 +36,7 @@ type TagResult struct {
 	Reason  string
 }
 
+// Limits of tagging.
 const (
 	maxTags      = 10              // https://www.tencentcloud.com/document/product/436/35665
 	settlingTime = 5 * time.Minute // after a job's end, its output may still be written
@@ -79,8 +80,10 @@ func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) 
 	return result, nil
 }
 
+// errTooManyTags means that an object has as many tags of others as it can have.
 var errTooManyTags = errors.New("the object has 10 tags already, as many as COS allows")
 
+// with returns a result with an outcome and its reason.
 func (t TagResult) with(outcome TagOutcome, reason error) TagResult {
 	t.Outcome, t.Reason = outcome, reason.Error()
 	return t
@@ -144,6 +147,7 @@ func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (r
 	return response, errs[0], set
 }
 
+// head asks for an object's head, in one try.
 func (s *Store) head(ctx context.Context, c *bucketClient, key string) (*cos.Response, error) {
 	response, err := s.try(ctx, func(ctx context.Context) (*cos.Response, error) { return c.client.Object.Head(ctx, key, nil) })
 	if err = cosclient.RequireCOS(response, err); err != nil {
@@ -166,7 +170,7 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 		tags, err := s.tags(ctx, c, key)
 		if e, ok := errors.AsType[*cosclient.Error](err); ok && errors.Is(err, cosclient.ErrNotFromService) {
 			if garbled++; garbled == maxGarbled {
-				e.Kind, e.Remedy = cosclient.ErrMisconfigured, "what answers for COS gives no tag set: check COS_ENDPOINT"
+				e.Kind, e.Remedy = cosclient.ErrMisconfigured, "what answers for COS sends no tag set: check COS_ENDPOINT"
 			}
 		}
 		return tags, err
@@ -174,13 +178,15 @@ func (s *Store) readTags(ctx context.Context, c *bucketClient, key string) tagSe
 	return tagSet{tags, err}
 }
 
+// tags reads an object's tags, in one try. An object without tags has an empty set or, as
+// Tencent's Node SDK expects, none.
 func (s *Store) tags(ctx context.Context, c *bucketClient, key string) ([]cos.ObjectTaggingTag, error) {
 	var result *cos.ObjectGetTaggingResult
 	_, err := s.try(ctx, func(ctx context.Context) (response *cos.Response, err error) {
 		result, response, err = c.client.Object.GetTagging(ctx, key)
 		return response, err
 	})
-	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" { // Tencent's Node SDK expects it for an untagged object
+	if response, ok := errors.AsType[*cos.ErrorResponse](err); ok && response.Code == "NoSuchTagSet" {
 		return nil, nil
 	}
 	if err != nil {

@@ -89,7 +89,7 @@ func modified(o coslocal.Object, after time.Duration) coslocal.Object {
 	return o
 }
 
-// What is missing is skipped, whichever of the three requests tells.
+// What is missing is skipped, whichever of the three requests shows it.
 func TestTagMissingObject(t *testing.T) {
 	t.Parallel()
 	elsewhere := output()

@@ -17,6 +17,7 @@ const maxTagSetBytes = 1 << 20
 // without tags.
 type checkedTransport struct{ base http.RoundTripper }
 
+// RoundTrip returns an error in the place of a tag set that is none.
 func (t checkedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	response, err := t.base.RoundTrip(r)
 	if err != nil || response.StatusCode >= 300 || r.Method != http.MethodGet || !r.URL.Query().Has("tagging") {
