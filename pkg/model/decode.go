@@ -148,8 +148,8 @@ func isConsoleProbe(root *node) bool {
 	return !root.has(jobsDetail, workflowExecution) && root.text("message") == consoleProbeMessage && (id == ProbeConsole || id == "")
 }
 
-// decodeCallback returns what a callback's body says, the newest version of each id
-// apart from the older ones.
+// decodeCallback returns what the body of a callback says, the newest version of each id
+// apart from the older ones. A review in the Simple form stands alone.
 func decodeCallback(event string, root *node) (*Callback, error) {
 	if len(event) > MaxEventBytes {
 		return nil, malformed(eventName, "longer than %d bytes", MaxEventBytes)
@@ -157,6 +157,9 @@ func decodeCallback(event string, root *node) (*Callback, error) {
 	d := decoding{event: event}
 	if err := d.decode(root); err != nil {
 		return nil, err
+	}
+	if data := root.single("data"); data != nil && data.kind == object && len(d.records)+len(d.faults) == 0 {
+		d.add(d.simpleReview(root, data))
 	}
 	switch {
 	case len(d.records) == 0 && len(d.faults) > 0:
@@ -183,7 +186,7 @@ type decoding struct {
 	faults        []*MalformedError
 }
 
-// decode takes every job, workflow run and review of a body. Its error is for a body
+// decode takes every JobsDetail and WorkflowExecution of a body. Its error is for a body
 // that is refused whole.
 func (d *decoding) decode(root *node) error {
 	counts := map[string]int{}
@@ -197,9 +200,6 @@ func (d *decoding) decode(root *node) error {
 			return malformed(path, "more than %d jobs in one callback", MaxJobs)
 		}
 		d.add(d.element(path, n))
-	}
-	if data := root.single("data"); len(counts) == 0 && data != nil && data.kind == object {
-		d.add(d.simpleReview(root, data))
 	}
 	return nil
 }

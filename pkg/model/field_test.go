@@ -39,7 +39,7 @@ func summary(r *model.Record) []string {
 	return lines
 }
 
-// TestWhatCallbacksSay holds the top of the records of callbacks that people met, or that
+// TestWhatCallbacksSay asserts the top of the records of callbacks that people met, or that
 // the documentation or an SDK describes. Each is in testdata, as XML, JSON or both.
 func TestWhatCallbacksSay(t *testing.T) {
 	t.Parallel()

@@ -115,6 +115,61 @@ func checkSyntax(t *testing.T, body []byte) {
 var notSyntax = regexp.MustCompile(`no job in it|not an object with|no (JobId|RunId|trace_id)|is not an id|EventName: longer|` +
 	`deeper than|more than|half a surrogate pair|not UTF-8`)
 
+// FuzzDecodeQueried asserts that whatever CI seems to answer makes a good record, or is
+// refused.
+func FuzzDecodeQueried(f *testing.F) {
+	seed(f, ".xml", ".json")
+	f.Add([]byte(`<WorkflowExecution><RunId>i</RunId><Name>n</Name><Tasks><State>Failed</State><Code>c</Code></Tasks></WorkflowExecution>`))
+	schema := recordSchema(f)
+	f.Fuzz(func(t *testing.T, element []byte) {
+		r, err := model.DecodeQueried(element)
+		if err != nil {
+			checkError(t, element, err)
+			return
+		}
+		if r.Source != model.SourceQuery || r.Event != "" {
+			t.Errorf("source %q, event %q: %s", r.Source, r.Event, element)
+		}
+		if encoded := encodeAll(t, []*model.Record{r}); validate(t, schema, encoded) != nil {
+			t.Errorf("%v: %s", validate(t, schema, encoded), encoded)
+		}
+	})
+}
+
+// FuzzParseRecord asserts that what is read as a record can be written, is then the same
+// record, and is as old as Compare says.
+func FuzzParseRecord(f *testing.F) {
+	for _, lines := range goldens(f) {
+		for _, line := range lines {
+			f.Add(line)
+		}
+	}
+	f.Add([]byte(`{"version":3,"kind":"job","id":"j1","state":{},"detail":[]}`))
+	f.Fuzz(func(t *testing.T, encoded []byte) {
+		r, err := model.ParseRecord(encoded)
+		if err != nil {
+			if !errors.Is(err, model.ErrNotRecord) {
+				t.Errorf("%v: %q", err, encoded)
+			}
+			return
+		}
+		if kind, id, ok := model.ParseKey("ci/", r.Key("ci/")); kind != r.Kind || id != r.ID || !ok {
+			t.Errorf("the key %s is of %q, %q, %v", r.Key("ci/"), kind, id, ok)
+		}
+		if r.LaterFormat() {
+			return
+		}
+		again := encodeAll(t, []*model.Record{r})
+		parsed, err := model.ParseRecord(again)
+		if diff := cmp.Diff(r, parsed); err != nil || diff != "" {
+			t.Errorf("%v: %q\n%s", err, encoded, diff)
+		}
+		if model.Compare(again, nil) <= 0 {
+			t.Errorf("no newer than nothing: %q", again)
+		}
+	})
+}
+
 // FuzzPair writes the detail of whatever decodes as XML, and asserts that its record
 // is the same.
 func FuzzPair(f *testing.F) {
@@ -137,7 +192,7 @@ func FuzzPair(f *testing.F) {
 	})
 }
 
-// xmlTwin gives a body in XML with the detail and the event of a record, if XML
+// xmlTwin returns a body in XML with the detail and the event of a record, if XML
 // can say that: it has no arrays in arrays, fewer names, and no control characters.
 func xmlTwin(t testing.TB, r *model.Record) ([]byte, bool) {
 	t.Helper()
@@ -197,7 +252,7 @@ func (w *xmlWriter) value(name string, v any) {
 	w.out.WriteString("</" + name + ">")
 }
 
-// isXMLText tells whether XML 1.0 has all characters of a text.
+// isXMLText reports whether XML 1.0 has all characters of a text.
 func isXMLText(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
 		return r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF

@@ -12,7 +12,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// TestNormalForm gives what stands beside the JobId in a JobsDetail, as XML or as
+// TestNormalForm has in each case what stands beside the JobId in a JobsDetail, as XML or as
 // JSON members, and the same in normal form.
 func TestNormalForm(t *testing.T) {
 	t.Parallel()
@@ -166,7 +166,7 @@ func childOf(t *testing.T, parent, child string) any {
 	return node
 }
 
-// TestDetailIsWhole tells what detail is of, for each kind.
+// TestDetailIsWhole asserts what detail is of, for each kind.
 func TestDetailIsWhole(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ body, want string }{
@@ -184,7 +184,7 @@ func TestDetailIsWhole(t *testing.T) {
 	}
 }
 
-// TestEncode holds the bytes of a record: the order of its fields, what is left
+// TestEncode asserts the bytes of a record: the order of its fields, what is left
 // out, <, > and & as themselves, and the newline.
 func TestEncode(t *testing.T) {
 	t.Parallel()

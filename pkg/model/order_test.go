@@ -11,7 +11,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// record gives the bytes of a record of one job.
+// record returns the bytes of a record of one job.
 func record(state, times string) string {
 	return fmt.Sprintf(`{"version":2,"kind":"job","id":"j1","state":%q%s,"detail":{}}`, state, times)
 }
@@ -81,7 +81,7 @@ func TestCompare(t *testing.T) {
 
 func sign(n int) int { return min(1, max(-1, n)) }
 
-// TestNewestCallback gives callbacks of one job from the oldest to the newest, in
+// TestNewestCallback has in each case callbacks of one job from the oldest to the newest, in
 // all kinds, and folds each permutation of them.
 func TestNewestCallback(t *testing.T) {
 	t.Parallel()

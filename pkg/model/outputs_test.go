@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestOutputs gives what stands in Operation, and the outputs as
+// TestOutputs has in each case what stands in Operation, and the outputs as
 // bucket/region/key=md5. Every job has in-1 and ap-in for Input.
 func TestOutputs(t *testing.T) {
 	t.Parallel()

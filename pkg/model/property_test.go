@@ -43,7 +43,7 @@ func drawTree(depth int) *rapid.Generator[tree] {
 	})
 }
 
-// drawText gives a text that is not blank and that XML can hold.
+// drawText returns a text that is not blank and that XML can hold.
 func drawText() *rapid.Generator[string] {
 	return rapid.OneOf(
 		rapid.SampledFrom([]string{
@@ -55,7 +55,7 @@ func drawText() *rapid.Generator[string] {
 	).Filter(func(s string) bool { return strings.TrimSpace(s) != "" })
 }
 
-// drawJob gives the members of a JobsDetail, with an id of its own.
+// drawJob returns the members of a JobsDetail, with an id of its own.
 func drawJob() *rapid.Generator[tree] {
 	return rapid.Custom(func(t *rapid.T) tree {
 		kids := rapid.SliceOfN(drawTree(4), 0, 8).Draw(t, "members")
@@ -64,7 +64,7 @@ func drawJob() *rapid.Generator[tree] {
 	})
 }
 
-// leaves gives what must be in detail.
+// leaves returns what must be in detail.
 func (n tree) leaves(path string) []leaf {
 	if n.kids == nil {
 		return []leaf{{path, n.text}}
@@ -76,7 +76,7 @@ func (n tree) leaves(path string) []leaf {
 	return all
 }
 
-// shuffled gives the members in another order, but those of one name in theirs.
+// shuffled returns the members in another order, but those of one name in theirs.
 func (n tree) shuffled(t *rapid.T) []tree {
 	kids := rapid.Permutation(n.kids).Draw(t, "order")
 	next := map[string]int{}
@@ -278,8 +278,8 @@ func TestAnyFormOfAJob(t *testing.T) {
 	})
 }
 
-// TestEncodeIsWhatEncodingJSONWrites holds the bytes of a record against those of its Go
-// type.
+// TestEncodeIsWhatEncodingJSONWrites compares the bytes of a record with those that
+// encoding/json makes of its Go type.
 func TestEncodeIsWhatEncodingJSONWrites(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
@@ -356,7 +356,7 @@ func terminal(encoded string) bool {
 	return err == nil && (r.State == "Success" || r.State == "Failed" || r.State == "Cancel")
 }
 
-// drawVersion gives the bytes of a record of one and the same job.
+// drawVersion returns the bytes of a record of one and the same job.
 func drawVersion(kind string) *rapid.Generator[string] {
 	times := []string{"", "-", "2026-03-02T10:00:00+0800", "2026-03-02 02:00:00.000+0000", "2026-03-02T10:00:01+08:00", "2026-03-02T02:00:01.5Z", "soon"}
 	states := []string{"", "Success", "Failed", "Cancel", "Running", "Submitted", "Pause", "Auditing", "Pondering"}
@@ -435,7 +435,7 @@ func TestAnyBytes(t *testing.T) {
 	})
 }
 
-// allCallbacks gives every callback of testdata.
+// allCallbacks returns every callback of testdata.
 func allCallbacks(t testing.TB) []string {
 	t.Helper()
 	var bodies []string
@@ -452,7 +452,7 @@ func drawBytes() *rapid.Generator[string] {
 	return rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })
 }
 
-// drawMutation gives a callback of testdata after a few changes of its text.
+// drawMutation returns a callback of testdata after a few changes of its text.
 func drawMutation(bodies []string) *rapid.Generator[string] {
 	pieces := []string{
 		"<", ">", "/>", "</a>", "<a>", "<a/>", "&lt;", "&#13;", "<![CDATA[", "]]>", "<!--", "-->", "<?a?>", "{", "}", "[", "]", ",", ":", `"`,

@@ -113,6 +113,7 @@ func TestQueriedRefuses(t *testing.T) {
 		"no_job":           {"<Response><NonExistJobIds>j1</NonExistJobIds></Response>", "no job in it"},
 		"two":              {"<Response><JobsDetail><JobId>j1</JobId></JobsDetail><JobsDetail><JobId>j2</JobId></JobsDetail></Response>", "2 jobs, where one was expected"},
 		"same_twice":       {"<Response><JobsDetail><JobId>j1</JobId></JobsDetail><JobsDetail><JobId>j1</JobId></JobsDetail></Response>", "2 jobs"},
+		"simple_review":    {`{"code":0,"data":{"trace_id":"s1"}}`, "no job in it"},
 		"no_id":            {"<JobsDetail><State>Success</State></JobsDetail>", "no JobId"},
 		"one_without_id":   {"<Response><JobsDetail><JobId>j1</JobId></JobsDetail><JobsDetail><State>Success</State></JobsDetail></Response>", "no JobId"},
 		"not_well_formed":  {"<JobsDetail><JobId>j1</JobId>", "ends inside of element"},

@@ -11,7 +11,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// refusal gives the error of a body that must be refused.
+// refusal returns the error of a body that must be refused.
 func refusal(t testing.TB, body string) *model.MalformedError {
 	t.Helper()
 	c, err := model.Decode([]byte(body))
@@ -147,7 +147,7 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestWhereARefusalIs holds the fields of the error that say where.
+// TestWhereARefusalIs asserts the fields of the error that say where.
 func TestWhereARefusalIs(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

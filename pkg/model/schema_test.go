@@ -168,7 +168,7 @@ func compareType(t *testing.T, root, s schemaNode, typ reflect.Type, path string
 	}
 }
 
-// fieldsOf gives a struct's fields by their JSON names, those of an embedded
+// fieldsOf returns a struct's fields by their JSON names, those of an embedded
 // struct among them, and the names of those that are always encoded.
 func fieldsOf(typ reflect.Type) (fields map[string]reflect.Type, required []string) {
 	fields = map[string]reflect.Type{}
@@ -185,7 +185,7 @@ func fieldsOf(typ reflect.Type) (fields map[string]reflect.Type, required []stri
 	return fields, required
 }
 
-// jsonType gives the schema's type for what a Go type encodes to.
+// jsonType returns the schema's type for what a Go type encodes to.
 func jsonType(typ reflect.Type) string {
 	if typ == reflect.TypeFor[json.RawMessage]() {
 		return "object"

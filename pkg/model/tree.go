@@ -36,7 +36,7 @@ const (
 
 // node is what XML and JSON have in common: a named scalar, or a named list of nodes. A
 // repeated XML element and a JSON array of that name are the same thing, several
-// children of one name. A tree never holds an empty node.
+// children of one name. No node of a tree is empty.
 type node struct {
 	name     string
 	scalar   string   // the text of a scalar
