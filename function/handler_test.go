@@ -164,6 +164,7 @@ func TestAnswers(t *testing.T) {
 	body := string(sample(t, "digitalwatermark.xml"))
 	failed := string(sample(t, "transcode-failed.json"))
 	const notBase64 = "no base64!"
+	const inPart = `{"JobsDetail":[{"JobId":"j1","State":"Success"},{"State":"Success"},{"JobId":"j2","State":"Failed"}]}`
 	broken := coslocal.Fault{Status: http.StatusServiceUnavailable}
 	const short = 500 * time.Millisecond // most of which is kept free for the answer
 	post := []exchange{
@@ -208,6 +209,27 @@ func TestAnswers(t *testing.T) {
 		{name: "malformed_base64", body: notBase64, base64: true, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(notBase64) + `"}`,
 			says: []string{"base64"}, requests: 1, keys: []string{rejectedKey(notBase64)}},
 		{name: "empty", status: 200, want: `{"results":[{"outcome":"probe"}]}`},
+		{name: "white_space", body: "\ufeff \r\n", status: 200, want: `{"results":[{"outcome":"probe"}]}`},
+		{name: "empty_base64", base64: true, status: 200, want: `{"results":[{"outcome":"probe"}]}`},
+		{name: "base64_not_said", body: base64.StdEncoding.EncodeToString([]byte(body)), status: 200, want: `{"results":[` + sampleResult + `}]}`, requests: 1, keys: []string{sampleKey}},
+		{name: "base64_trace_id", body: `{"code":0,"data":{"trace_id":"NWFjMz/0+w==","result":1,"event":"ReviewAudio"}}`, status: 200, requests: 1,
+			want: `{"results":[{"kind":"review","id":"NWFjMz/0+w==","state":"Success","outcome":"created","record":"ci/reviews/NWFjMz~2F0~2Bw~3D~3D.json"}]}`,
+			keys: []string{"ci/reviews/NWFjMz~2F0~2Bw~3D~3D.json"}},
+		{name: "in_part", body: inPart, status: 400, requests: 3, says: []string{"JobsDetail[1]", "JobId"},
+			want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(inPart) + `","results":[` +
+				`{"kind":"job","id":"j1","state":"Success","outcome":"created","record":"ci/jobs/j1.json"},{"kind":"job","id":"j2","state":"Failed","outcome":"created","record":"ci/jobs/j2.json"}]}`,
+			keys: []string{"ci/jobs/j1.json", "ci/jobs/j2.json", rejectedKey(inPart)}},
+		{name: "in_part_and_one_unavailable", arrange: failingCOS(broken, "PutObject", "j2"), limit: short, body: inPart, status: 503, headers: map[string]string{"Retry-After": "30"}, requests: -1,
+			want: `{"error":{"code":"unavailable","message":"…"},"rejected":"` + rejectedKey(inPart) + `","results":[` +
+				`{"kind":"job","id":"j1","state":"Success","outcome":"created","record":"ci/jobs/j1.json"},{"kind":"job","id":"j2","state":"Failed"}]}`,
+			keys: []string{"ci/jobs/j1.json", rejectedKey(inPart)}},
+		{name: "in_part_and_not_kept", arrange: failingCOS(broken, "PutObject", "rejected"), limit: time.Second, body: inPart, status: 503, headers: map[string]string{"Retry-After": "30"}, requests: -1,
+			want: `{"error":{"code":"unavailable","message":"…"},"results":[` +
+				`{"kind":"job","id":"j1","state":"Success","outcome":"created","record":"ci/jobs/j1.json"},{"kind":"job","id":"j2","state":"Failed","outcome":"created","record":"ci/jobs/j2.json"}]}`,
+			keys: []string{"ci/jobs/j1.json", "ci/jobs/j2.json"}},
+		{name: "control_character", body: "<Response>\n<JobsDetail><JobId>j1</JobId><Message>a\bb</Message></JobsDetail></Response>", status: 400, requests: 1, says: []string{"line 2"},
+			want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey("<Response>\n<JobsDetail><JobId>j1</JobId><Message>a\bb</Message></JobsDetail></Response>") + `"}`,
+			keys: []string{rejectedKey("<Response>\n<JobsDetail><JobId>j1</JobId><Message>a\bb</Message></JobsDetail></Response>")}},
 		{name: "odd_id", body: `{"JobsDetail":{"JobId":"../../x"}}`, status: 400, want: `{"error":{"code":"malformed_callback","message":"…"},"rejected":"` + rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`) + `"}`,
 			says: []string{"JobId"}, requests: 1, keys: []string{rejectedKey(`{"JobsDetail":{"JobId":"../../x"}}`)}},
 		{name: "malformed_and_not_kept", arrange: failingCOS(broken, "PutObject", "rejected"), limit: short, body: "hello", status: 503, headers: map[string]string{"Retry-After": "30"},
@@ -254,6 +276,7 @@ func TestAnswers(t *testing.T) {
 		{"odd_endpoint", "COS_ENDPOINT=cos", []string{"COS_ENDPOINT"}},
 		{"odd_size", "MAX_BODY_BYTES=much", []string{"MAX_BODY_BYTES"}},
 		{"no_size", "MAX_BODY_BYTES=0", []string{"MAX_BODY_BYTES"}},
+		{"size_over_the_platforms", "MAX_BODY_BYTES=6291457", []string{"MAX_BODY_BYTES", "6291456"}},
 		{"odd_level", "LOG_LEVEL=loud", []string{"LOG_LEVEL"}},
 		{"no_secret_id", "TENCENTCLOUD_SECRETID", []string{"TENCENTCLOUD_SECRETID", "execution role"}},
 		{"no_secret_key", "TENCENTCLOUD_SECRETKEY=", []string{"TENCENTCLOUD_SECRETKEY", "execution role"}},
@@ -262,6 +285,13 @@ func TestAnswers(t *testing.T) {
 		x := exchange{name: m.name, environment: []string{m.change}, body: body, status: 500, want: `{"error":{"code":"misconfigured","message":"…"}}`, says: m.says}
 		t.Run("misconfigured/"+x.name, func(t *testing.T) { x.run(t) })
 	}
+
+	t.Run("misconfigured/all_at_once", func(t *testing.T) {
+		exchange{
+			environment: []string{"RECORD_BUCKET", "RECORD_PREFIX=/", "TAG_MD5=perhaps", "MAX_BODY_BYTES=much", "LOG_LEVEL=loud", "TENCENTCLOUD_SECRETID"}, body: body, status: 500,
+			want: `{"error":{"code":"misconfigured","message":"…"}}`, says: []string{"RECORD_BUCKET", "RECORD_PREFIX", "TAG_MD5", "MAX_BODY_BYTES", "LOG_LEVEL", "TENCENTCLOUD_SECRETID"},
+		}.run(t)
+	})
 
 	for _, method := range []string{"GET", "HEAD"} {
 		x := exchange{method: method, status: 200, want: `{"service":"ci-callback","version":"v1.2.3"}`, tokens: []string{}}
@@ -590,6 +620,28 @@ func TestOtherTriggers(t *testing.T) {
 				t.Errorf("%d requests; log %s", s.RequestCount(), r.output)
 			}
 		})
+	}
+}
+
+// TestEventsOfOtherGateways answers events that carry a token or a body in another way.
+func TestEventsOfOtherGateways(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"cloudbase":                    `{"kind":"review","id":"t0","state":"Success","outcome":"created","record":"ci/reviews/t0.json"}`,
+		"function-url-base64-unmarked": `{"kind":"job","id":"j0","state":"Unknown","outcome":"created","record":"ci/jobs/j0.json"}`,
+	} {
+		payload, err := os.ReadFile(filepath.Join("..", "testdata", "events", name+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := newSite(t, 100)
+		r := s.newReceiver(t, s.Server)
+		ctx, cancel := invoked(s.with("CALLBACK_TOKEN=sample-token-000001"), timeLimit)
+		defer cancel()
+		returned, err := r.Invoke(ctx, payload)
+		if a := read(t, returned, err); a.status != 200 || a.body != `{"results":[`+want+`]}` {
+			t.Errorf("%s: %d %s, want %s", name, a.status, a.body, want)
+		}
 	}
 }
 

@@ -59,21 +59,34 @@ const Probe store.Outcome = "probe"
 func (r *Receiver) Callback(ctx context.Context, body []byte) (results Results, err error) {
 	defer parallel.Recover(&err)
 	callback, malformed := model.Decode(body)
-	var notKept error
-	if malformed != nil {
-		results.Rejected, notKept = r.Reject(ctx, body)
-	}
 	switch {
+	case malformed == nil:
+		results.Jobs, err = r.storeCallback(ctx, callback)
+		return results, err
 	case callback == nil:
-	case callback.Probe != "":
-		results.Jobs = []Result{probeResult(callback.Probe)}
-	default:
-		results.Jobs, err = r.storeAll(ctx, callback)
+		callback = new(model.Callback)
 	}
-	if err = cosclient.MostSevere([]error{err, notKept}); err == nil {
+	// Neither waits for the other: what keeps one from its place may not keep the other.
+	errs := parallel.ForEach(2, 2, func(i int) (err error) {
+		if i == 0 {
+			results.Rejected, err = r.Reject(ctx, body)
+		} else {
+			results.Jobs, err = r.storeCallback(ctx, callback)
+		}
+		return err
+	})
+	if err = cosclient.MostSevere(errs); err == nil {
 		err = malformed
 	}
 	return results, err
+}
+
+// storeCallback stores what was understood of a callback.
+func (r *Receiver) storeCallback(ctx context.Context, callback *model.Callback) ([]Result, error) {
+	if callback.Probe != "" {
+		return []Result{probeResult(callback.Probe)}, nil
+	}
+	return r.storeAll(ctx, callback)
 }
 
 func probeResult(probe string) Result {
