@@ -107,3 +107,65 @@ func checkWork(t *testing.T, w *world, limit time.Duration, wantRepaired int, ma
 		t.Errorf("%d requests to COS and %d to CI at a time", w.net.mostCOS, w.net.mostCI)
 	}
 }
+
+// What a job costs, in requests to COS and to CI, besides the list and the state.
+func TestRequestsPerJob(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		arrange       func(*world)
+		tagged        bool
+		wantCOS, want int // requests to COS, and to CI
+	}{
+		"recorded":        {func(w *world) { w.callback("j1") }, true, 1, 0},
+		"repaired":        {func(*world) {}, false, 2, 0},
+		"repaired_tagged": {func(*world) {}, true, 5, 0},
+		"replaced":        {forgeRecord, false, 8, 0},
+		"replaced_tagged": {forgeRecord, true, 11, 0},
+		"run_recorded":    {func(w *world) { w.addRun(); w.callback("i1") }, false, 1, 0},
+		"run_repaired":    {func(w *world) { w.addRun() }, false, 3, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				ofRun := strings.HasPrefix(name, "run_")
+				if !ofRun {
+					w.add("j1", time.Hour, cilocal.Plan{})
+				}
+				test.arrange(w)
+				before := w.net.count()
+				_, err := w.run(func(o *reconcile.Options) {
+					o.Stateless = true
+					o.Receiver.TagMD5 = test.tagged
+					if ofRun {
+						o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}}
+					}
+				})
+				cos, asked := 0, 0
+				for _, r := range w.net.since(before) {
+					if strings.Contains(r, ".ci.") {
+						asked++
+					} else {
+						cos++
+					}
+				}
+				if err != nil || cos != test.wantCOS || asked != 1+test.want {
+					t.Errorf("%d requests to COS and %d to CI, error %v: %v", cos, asked, err, w.net.since(before))
+				}
+			})
+		})
+	}
+}
+
+// forgeRecord stores a record of j1 that CI does not agree with.
+func forgeRecord(w *world) {
+	w.receive([]byte(`{"EventName":"TaskFinish","JobsDetail":{"JobId":"j1","State":"Failed","Tag":"Transcode","EndTime":"1999-12-31T20:00:00+0800"}}`))
+}
+
+// addRun puts a run of the workflow into CI that ended an hour ago.
+func (w *world) addRun() {
+	w.t.Helper()
+	run := cilocal.Run{ID: "i1", WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{{Type: "Transcode", Name: "T_1"}}}
+	if _, err := w.ci.AddRun(media, run, cilocal.Plan{Lost: true}); err != nil {
+		w.t.Fatal(err)
+	}
+}
