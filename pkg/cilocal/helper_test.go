@@ -5,7 +5,9 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,9 +131,18 @@ func wantError(t *testing.T, s http.RoundTripper, method, path, body string, sta
 // receiver keeps the callbacks that it gets.
 type receiver struct {
 	status int // what it answers, 0 for 200
+
+	mu     sync.Mutex
 	bodies []string
 	header []http.Header
 	times  []time.Time
+}
+
+// received returns the bodies so far.
+func (r *receiver) received() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bodies)
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -140,6 +151,8 @@ func (r *receiver) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.bodies = append(r.bodies, string(body))
 	r.header = append(r.header, request.Header)
 	r.times = append(r.times, time.Now())

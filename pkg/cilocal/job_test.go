@@ -165,8 +165,9 @@ func TestCallbacks(t *testing.T) {
 			must(t, err)
 		}
 		time.Sleep(2 * time.Hour)
+		synctest.Wait()
 		got := []string{}
-		for i, body := range callbacks.bodies {
+		for i, body := range callbacks.received() {
 			_, rest, _ := strings.Cut(body, "<JobId>")
 			id, _, _ := strings.Cut(rest, "</JobId>")
 			got = append(got, fmt.Sprint(id, " ", callbacks.times[i].Sub(began)))
@@ -230,13 +231,13 @@ func TestClock(t *testing.T) {
 	id, err := s.AddJob(bucket, cilocal.Job{}, cilocal.Plan{Run: time.Minute})
 	must(t, err)
 	s.RunDue()
-	if j, _ := s.Job(bucket, id); j.State != cilocal.Running || len(callbacks.bodies) != 0 {
+	if j, _ := s.Job(bucket, id); j.State != cilocal.Running || len(callbacks.received()) != 0 {
 		t.Errorf("at once: %+v", j)
 	}
 	now = now.Add(time.Hour)
 	s.RunDue()
 	j, _ := s.Job(bucket, id)
-	if j.State != cilocal.Success || !j.Ended.Equal(j.Created.Add(time.Minute)) || len(callbacks.bodies) != 1 {
+	if j.State != cilocal.Success || !j.Ended.Equal(j.Created.Add(time.Minute)) || len(callbacks.received()) != 1 {
 		t.Errorf("an hour later: %+v, %d callbacks", j, len(callbacks.bodies))
 	}
 }
@@ -347,5 +348,24 @@ func TestFaults(t *testing.T) {
 	wantError(t, s, http.MethodGet, "/jobs/j1", "", http.StatusForbidden, "AccessDenied")
 	if r := s.Requests()[0]; r.Service != "ci" || r.Bucket != bucket || r.Region != region || r.Key != "jobs" || r.Action() != "" {
 		t.Errorf("request: %+v", r)
+	}
+}
+
+// TestLimitsOfRequests takes what is as long as it may be, and nothing longer.
+func TestLimitsOfRequests(t *testing.T) {
+	t.Parallel()
+	s := cilocaltest.New(t, cilocal.Options{}, bucket)
+	const maxBody, maxUserData = 1 << 20, 1024
+	userData := func(n int) string {
+		return strings.Replace(transcode(""), "mine &amp; yours", strings.Repeat("x", n), 1)
+	}
+	padded := func(n int) string { return transcode("") + strings.Repeat(" ", n-len(transcode(""))) }
+	for _, body := range []string{userData(maxUserData), padded(maxBody)} {
+		if response, answer := send(t, s, http.MethodPost, "/jobs", body); response.StatusCode != http.StatusOK {
+			t.Errorf("%d bytes: %d %s", len(body), response.StatusCode, answer)
+		}
+	}
+	for _, body := range []string{userData(maxUserData + 1), padded(maxBody + 1)} {
+		wantError(t, s, http.MethodPost, "/jobs", body, http.StatusBadRequest, "InvalidArgument")
 	}
 }

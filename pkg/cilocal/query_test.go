@@ -1,6 +1,7 @@
 package cilocal_test
 
 import (
+	"encoding/xml"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -322,5 +323,97 @@ func TestRuns(t *testing.T) {
 	callback, err := s.Callback(bucket, "i1", "JSON")
 	if err != nil || !strings.Contains(string(callback), `"WorkflowName":"mine"`) || !strings.Contains(string(callback), `"Tasks":[{`) {
 		t.Errorf("callback: %s, %v", callback, err)
+	}
+}
+
+// TestQueueCallsBack tells which queues call back, and at which end.
+func TestQueueCallsBack(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		notify string
+		want   string // what of a job and a run is called back
+	}{
+		"all":           {"<State>On</State><Type>Url</Type><Event>TaskFinish,WorkflowFinish</Event>", "TaskFinish WorkflowFinish"},
+		"jobs":          {"<State>On</State><Type>Url</Type><Event>TaskFinish</Event>", "TaskFinish"},
+		"runs":          {"<State>On</State><Type>Url</Type><Event>WorkflowFinish</Event>", "WorkflowFinish"},
+		"off":           {"<State>Off</State><Type>Url</Type><Event>TaskFinish,WorkflowFinish</Event>", ""},
+		"message_queue": {"<State>On</State><Type>TDMQ</Type><Event>TaskFinish,WorkflowFinish</Event>", ""},
+		"no_event":      {"<State>On</State><Type>Url</Type>", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			callbacks := &receiver{}
+			now := time.Now()
+			s := cilocaltest.New(t, cilocal.Options{Transport: callbacks, Clock: func() time.Time { return now }}, bucket)
+			response, body := send(t, s, http.MethodPut, "/queue/"+s.Queues(bucket)[0].ID,
+				"<Request><NotifyConfig><Url>http://a.localhost/</Url>"+test.notify+"</NotifyConfig></Request>")
+			if response.StatusCode != http.StatusOK {
+				t.Fatalf("%d %s", response.StatusCode, body)
+			}
+			_, err := s.AddJob(bucket, cilocal.Job{}, cilocal.Plan{})
+			must(t, err)
+			s.RunDue() // one after the other, so that they arrive in order
+			_, err = s.AddRun(bucket, cilocal.Run{}, cilocal.Plan{})
+			must(t, err)
+			must(t, s.Close())
+			var events []string
+			for _, body := range callbacks.received() {
+				_, rest, _ := strings.Cut(body, "<EventName>")
+				event, _, _ := strings.Cut(rest, "</EventName>")
+				events = append(events, event)
+			}
+			if got := strings.Join(events, " "); got != test.want {
+				t.Errorf("called back: %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+// TestQueuePages reads queues page by page, and by state and category.
+func TestQueuePages(t *testing.T) {
+	t.Parallel()
+	s := cilocaltest.New(t, cilocal.Options{}, bucket)
+	queues := s.Queues(bucket)
+	send(t, s, http.MethodPut, "/queue/"+queues[1].ID, "<Request><State>Paused</State></Request>")
+	for path, want := range map[string]string{
+		"/queue?category=CateAll&pageSize=3":              "7 1 3: queue-1 queue-speed-transcoding-process-1 queue-pic-process-1",
+		"/queue?category=CateAll&pageSize=3&pageNumber=3": "7 3 3: queue-ai-process-1",
+		"/queue?category=CateAll&pageSize=3&pageNumber=4": "7 4 3:",
+		"/queue?state=Paused":                             "1 1 10: queue-speed-transcoding-process-1",
+		"/queue?state=Active":                             "1 1 10: queue-1",
+		"/queue?category=DocProcessing":                   "1 1 10: queue-doc-process-1",
+		"/docqueue":                                       "1 1 10: queue-doc-process-1",
+		"/queue?queueIds=" + queues[0].ID + ",p0":         "1 1 10: queue-1 (p0)",
+		"/docqueue?queueIds=" + queues[0].ID:              "0 1 10: (" + queues[0].ID + ")",
+	} {
+		_, body := get(t, s, path)
+		var a struct {
+			TotalCount, PageNumber, PageSize string
+			QueueList                        []struct{ Name string }
+			NonExistPIDs                     []string
+		}
+		must(t, xml.Unmarshal([]byte(body), &a))
+		got := a.TotalCount + " " + a.PageNumber + " " + a.PageSize + ":"
+		for _, q := range a.QueueList {
+			got += " " + q.Name
+		}
+		for _, id := range a.NonExistPIDs {
+			got += " (" + id + ")"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
+	for name, body := range map[string]string{
+		"state": "<Request><State>Gone</State></Request>", "notify": "<Request><NotifyConfig><State>x</State></NotifyConfig></Request>",
+		"url": "<Request><NotifyConfig><State>On</State><Url>ftp://x</Url></NotifyConfig></Request>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			wantError(t, s, http.MethodPut, "/queue/"+queues[0].ID, body, http.StatusBadRequest, "InvalidArgument")
+		})
+	}
+	wantError(t, s, http.MethodPut, "/queue/p0", "<Request/>", http.StatusNotFound, "ResourceNotFound")
+	if got := s.Queues(bucket)[0]; got.State != "Active" || got.Notify.State != "Off" {
+		t.Errorf("a refused change was made: %+v", got)
 	}
 }
