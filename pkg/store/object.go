@@ -173,7 +173,8 @@ func readBody(response *cos.Response) (body []byte, truncated bool, err error) {
 	return body, false, err
 }
 
-// holds reports whether an object's bytes have a hash. It keeps none of them in memory.
+// holds reports whether an object's bytes have a hash, which is so only of the right ones,
+// whoever answered. It keeps none of them in memory.
 func (s *Store) holds(ctx context.Context, key string, sum [sha256.Size]byte) (bool, error) {
 	var same bool
 	err := s.get(ctx, key, func(response *cos.Response) error {
@@ -182,9 +183,6 @@ func (s *Store) holds(ctx context.Context, key string, sum [sha256.Size]byte) (b
 			return err
 		}
 		same = [sha256.Size]byte(hash.Sum(nil)) == sum
-		if !same && !cosclient.IsFromCOS(response.Header) {
-			return cosclient.ErrNotFromService
-		}
 		return nil
 	})
 	if errors.Is(err, ErrNotFound) {
