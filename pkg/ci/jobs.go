@@ -147,8 +147,9 @@ func (b *Bucket) Jobs(ctx context.Context, ids ...string) (*Jobs, error) {
 }
 
 // oldPaths are where jobs were asked for before /jobs answered for all types, by the first
-// letter of their ids. Whether /jobs knows all of them today is not documented.
-// https://www.tencentcloud.com/document/product/1045/43609
+// letter of their ids. Whether /jobs knows all of them today is not documented, and the
+// actions of AI and file jobs are a guess.
+// https://cloud.tencent.com/document/product/460/104297
 var oldPaths = map[byte]question{
 	'c': {action: "DescribePicProcessJobs", path: "/pic_jobs/"},
 	'a': {action: "DescribeAiJobs", path: "/ai_jobs/"},

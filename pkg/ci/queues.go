@@ -10,8 +10,8 @@ import (
 // A QueuePath is where the queues of one kind of jobs are asked for.
 type QueuePath string
 
-// QueuePaths returns the paths of all queues that a bucket can have.
-// https://www.tencentcloud.com/document/product/1045/43609
+// QueuePaths returns the paths of all queues that a bucket can have, of media, pictures, AI,
+// documents and speech. The pages are 搜索媒体处理队列 and 查询队列 of CI's API documentation.
 func QueuePaths() []QueuePath {
 	return []QueuePath{"/queue", "/picqueue", "/ai_queue", "/docqueue", "/asrqueue"}
 }

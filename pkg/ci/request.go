@@ -18,7 +18,7 @@ import (
 )
 
 // headerRequestID is in every answer of CI.
-// https://cloud.tencent.com/document/product/460/42867
+// https://www.tencentcloud.com/document/product/1045/73113
 const headerRequestID = "x-ci-request-id"
 
 // headerSecurityToken is where CI wants the token of temporary keys. Tencent's Go SDK
@@ -120,7 +120,7 @@ func (b *Bucket) send(ctx context.Context, q question, turn *turn) (*Answer, err
 }
 
 // readError reads an answer that is no success: COS's Error with a Code.
-// https://cloud.tencent.com/document/product/460/42868
+// https://cloud.tencent.com/document/product/436/7730
 func readError(response *http.Response) error {
 	e := &cos.ErrorResponse{Response: response}
 	body, err := io.ReadAll(response.Body) // the transport bounds it
@@ -254,7 +254,7 @@ const (
 )
 
 // meanings are tried in this order. The codes are COS's own, which CI uses.
-// https://cloud.tencent.com/document/product/460/42868
+// https://cloud.tencent.com/document/product/436/7730
 var meanings = []meaning{
 	{http.StatusForbidden, "RequestTimeTooSkewed", cosclient.ErrUnavailable, nil, checkClock},
 	{http.StatusForbidden, "InvalidAccessKeyId", cosclient.ErrMisconfigured, nil, checkRole},

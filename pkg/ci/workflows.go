@@ -9,8 +9,7 @@ import (
 )
 
 // A RunsQuery says which runs of a workflow are to be listed. What is left empty is not
-// sent, and CI's default holds.
-// https://www.tencentcloud.com/document/product/1045/50338
+// sent, and CI's default holds. The page is 获取工作流实例列表 of CI's API documentation.
 type RunsQuery struct {
 	WorkflowID        string // required
 	OrderByTime       string // Asc or Desc, by the time of creation
@@ -86,8 +85,7 @@ type Run struct {
 }
 
 // Run returns one run of a workflow, with its tasks. Its error wraps [ErrNotFound] if CI
-// does not know the run.
-// https://www.tencentcloud.com/document/product/1045/50339
+// does not know the run. The page is 获取工作流实例详情 of CI's API documentation.
 func (b *Bucket) Run(ctx context.Context, runID string) (*Run, error) {
 	if err := checkID(runID); err != nil {
 		return nil, err

@@ -247,9 +247,13 @@ func (b *bucketRun) close(work, saving context.Context) error {
 
 // failure returns the error of the work, or nil if it went well as far as the time went.
 func (b *bucketRun) failure(work context.Context) error {
-	ranOut := errors.Is(context.Cause(work), context.DeadlineExceeded) || errors.Is(context.Cause(work), context.Canceled)
+	cause := context.Cause(work)
+	_, bug := errors.AsType[*parallel.PanicError](cause)
+	ranOut := errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled)
 	switch {
-	case errors.Is(context.Cause(work), errGivenUp):
+	case bug:
+		return fmt.Errorf("bucket %s: %w", b.bucket.Name, cause)
+	case errors.Is(cause, errGivenUp):
 		return fmt.Errorf("bucket %s: %w: %w", b.bucket.Name, errGivenUp, b.fault)
 	case ranOut && b.last.Checked == b.faults && b.fault != nil:
 		return fmt.Errorf("bucket %s: %w", b.bucket.Name, b.fault)
@@ -321,10 +325,14 @@ func (b *bucketRun) find(f Finding) {
 }
 
 // isOver notes that a record was out of reach, and reports whether the work on the bucket
-// is over, so that the job stays where it was.
+// is over, so that the job stays where it was. A bug ends the work at once.
 func (b *bucketRun) isOver(ctx context.Context, err error) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if _, bug := errors.AsType[*parallel.PanicError](err); bug {
+		b.giveUp(err)
+		return true
+	}
 	if ctx.Err() != nil {
 		b.fault = cmp.Or(b.fault, err)
 		return true

@@ -87,9 +87,9 @@ func (l *listingRun) compareOne(ctx context.Context, j job) verdict {
 	return l.compareElement(ctx, j.element)
 }
 
-// takeTurn waits until no more than MaxCOSRequests jobs are compared, and returns what ends
-// the turn. Nobody asks CI while it is his turn: who answers last may wait for a large
-// answer to be closed, whose jobs wait for their turns.
+// takeTurn waits until fewer than MaxCOSRequests jobs are being compared, and returns a
+// function that ends the turn. No request to CI may be made during a turn: it could wait
+// for a large answer to be closed, and the jobs of that answer for their turns.
 func (l *listingRun) takeTurn() (end func()) {
 	turns := l.bucket.run.turns
 	turns <- struct{}{}
@@ -199,7 +199,7 @@ func (l *listingRun) reject(ctx context.Context, element []byte, reason error) v
 	return v
 }
 
-// A storedRecord is what is known of the record that a job has.
+// A storedRecord is what is known of the record that a job has, compared with CI.
 type storedRecord struct {
 	state  string // empty where there is none, or COS does not say
 	source string

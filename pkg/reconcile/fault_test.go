@@ -15,6 +15,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
+	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 )
 
@@ -519,20 +520,32 @@ func TestLongPage(t *testing.T) {
 	})
 }
 
-// A panic is an error of its bucket.
+// A panic is an error of its bucket, wherever it happens.
 func TestPanic(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		w := newWorld(t, cilocal.Options{})
-		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
-			if isList(r) {
-				panic("a bug")
-			}
-			return do()
-		}
-		if r, err := w.run(); err == nil || !strings.Contains(err.Error(), "a bug") || r.Complete {
-			t.Errorf("%+v, %v", r, err)
-		}
-	})
+	t.Parallel()
+	for name, match := range map[string]func(*http.Request) bool{
+		"list":   isList,
+		"record": func(r *http.Request) bool { return isRecord(r) && r.Method == http.MethodGet },
+		"write":  func(r *http.Request) bool { return isRecord(r) && r.Method == http.MethodPut },
+		"state":  func(r *http.Request) bool { return isState(r) && r.Method == http.MethodPut },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.addMany(150, time.Hour)
+				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+					if match(r) {
+						panic("a bug")
+					}
+					return do()
+				}
+				r, err := w.run()
+				if _, bug := errors.AsType[*parallel.PanicError](err); !bug || !strings.Contains(err.Error(), "a bug") || r.Complete {
+					t.Errorf("%+v, %v", r.Counts, err)
+				}
+			})
+		})
+	}
 }
 
 // Pending ids that are none, or that CI takes for wrong ones, do not hold up the others.

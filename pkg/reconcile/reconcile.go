@@ -103,7 +103,9 @@ func Run(ctx context.Context, o Options) (Result, error) {
 		return buckets[i].reconcile(work, ctx)
 	})
 	r.report.end()
-	return sum(buckets), errors.Join(errs...)
+	result, err := sum(buckets), errors.Join(errs...)
+	result.Complete = result.Complete && err == nil
+	return result, err
 }
 
 // uniqueBuckets returns the buckets in their order, each once.
