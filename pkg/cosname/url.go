@@ -3,6 +3,7 @@ package cosname
 import (
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // ParseURL returns the bucket, the region and the key that the address of an object in
@@ -22,8 +23,8 @@ import (
 //	b-1250000000.cos.ap-beijing.myqcloud.com/a.mp4                      a Location
 //
 // The key is unescaped once, as a server would, and has no leading slash. A key that was
-// not escaped, against the rules, is returned as it stands where its percent signs do not
-// escape anything.
+// not escaped, against the rules, is returned as it stands where its percent signs escape
+// nothing, or no UTF-8.
 //
 // https://www.tencentcloud.com/document/product/436/6224 and
 // https://cloud.tencent.com/document/product/460/36365
@@ -86,7 +87,7 @@ func isService(label string) bool {
 
 // unescapeKey returns the key that a path stands for.
 func unescapeKey(path string) string {
-	if key, err := url.PathUnescape(path); err == nil {
+	if key, err := url.PathUnescape(path); err == nil && utf8.ValidString(key) {
 		return key
 	}
 	return path

@@ -2,6 +2,7 @@ package cosname_test
 
 import (
 	"testing"
+	"unicode/utf8"
 
 	"github.com/ci-callback/ci-callback/pkg/cosname"
 )
@@ -35,6 +36,7 @@ func TestParseURL(t *testing.T) {
 		"fragment":             {"https://b-1250000000.cos.ap-beijing.myqcloud.com/a.jpg#b", bucket, "ap-beijing", "a.jpg"},
 		"escaped":              {"https://b-1250000000.cos.ap-beijing.myqcloud.com/%E4%B8%AD%20a%2Bb%2525%3F%23.jpg", bucket, "ap-beijing", "中 a+b%25?#.jpg"},
 		"not_escaped":          {"https://b-1250000000.cos.ap-beijing.myqcloud.com/中 a+b 100%.jpg", bucket, "ap-beijing", "中 a+b 100%.jpg"},
+		"escaped_no_utf8":      {"https://b-1250000000.cos.ap-beijing.myqcloud.com/%80%20", bucket, "ap-beijing", "%80%20"},
 		"plus":                 {"https://b-1250000000.cos.ap-beijing.myqcloud.com/a+b", bucket, "ap-beijing", "a+b"},
 		"second_slash":         {"https://b-1250000000.cos.ap-beijing.myqcloud.com//a", bucket, "ap-beijing", "/a"},
 		"bucket_alone":         {"https://b-1250000000.cos.ap-beijing.myqcloud.com", bucket, "ap-beijing", ""},
@@ -82,6 +84,9 @@ func FuzzParseURL(f *testing.F) {
 				t.Errorf("%q: %q, %q, %q beside false", raw, bucket, region, key)
 			}
 			return
+		}
+		if utf8.ValidString(raw) && !utf8.ValidString(key) {
+			t.Errorf("%q: the key %q is not UTF-8", raw, key)
 		}
 		if cosname.CheckBucket(bucket) != nil || region != "" && cosname.CheckRegion(region) != nil {
 			t.Errorf("%q: %q, %q", raw, bucket, region)

@@ -91,6 +91,7 @@ func FuzzDecodeJSON(f *testing.F) {
 	f.Add([]byte(`{"JobsDetail":{"JobId":"j","a":[[1,2],[[3]],{"b":[true,null,-1.5e+3]}],"a":"\ud83d\ude00\u00e9\n\/","":{"":0}}}`))
 	f.Add([]byte(`{"JobsDetail":[{"JobId":"j","OutputFile":[[{"ObjectName":"a"},"b"]]},[],{}],"WorkflowExecution":[[{"RunId":"i"}]]}`))
 	f.Add([]byte(`{"JobsDetail":{"JobId":"j"},"a":"\ud83d"}`))
+	f.Add([]byte(`{"data":{"trace_id":"s","url":"b-1.cos.ap-a.myqcloud.com/%80"}}`))
 	schema := recordSchema(f)
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if !bytes.HasPrefix(body, []byte("{")) {

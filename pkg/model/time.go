@@ -18,7 +18,7 @@ func rfc3339(s string) string {
 		return ""
 	}
 	s = s[:10] + "T" + s[11:]
-	if n := len(s); n > seconds && (s[n-5] == '+' || s[n-5] == '-') {
+	if n := len(s); s[n-5] == '+' || s[n-5] == '-' {
 		s = s[:n-2] + ":" + s[n-2:]
 	}
 	if _, ok := parseTime(s); !ok {

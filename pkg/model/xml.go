@@ -322,7 +322,10 @@ func (r *xmlReader) qualifiedName() (string, error) {
 func (r *xmlReader) name() (string, error) {
 	start := r.offset
 	for r.offset < len(r.body) {
-		c, size := utf8.DecodeRuneInString(r.body[r.offset:])
+		c, size := rune(r.body[r.offset]), 1
+		if c >= utf8.RuneSelf {
+			c, size = utf8.DecodeRuneInString(r.body[r.offset:])
+		}
 		if !isNameStart(c) && (r.offset == start || !isNameOnly(c)) {
 			break
 		}
