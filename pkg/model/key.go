@@ -55,9 +55,9 @@ func HistoryKey(prefix string, kind Kind, id string, encoded []byte) string {
 // whether it is the key of a record. Keys of the history are not.
 func ParseKey(prefix, key string) (kind Kind, id string, ok bool) {
 	rest, below := strings.CutPrefix(key, prefix)
-	folder, file, inFolder := strings.Cut(rest, "/")
+	folder, file, _ := strings.Cut(rest, "/")
 	name, isJSON := strings.CutSuffix(file, ".json")
-	if !below || !inFolder || !isJSON {
+	if !below || !isJSON {
 		return "", "", false
 	}
 	for _, kind := range Kinds() {

@@ -430,6 +430,9 @@ func TestAnyBytes(t *testing.T) {
 	schema, bodies := recordSchema(t), allCallbacks(t)
 	rapid.Check(t, func(r *rapid.T) {
 		body := []byte(rapid.OneOf(drawMutation(bodies), drawBytes()).Draw(r, "body"))
+		if hasNewerName(body) {
+			return
+		}
 		check(r, schema, body)
 		checkXMLSyntax(r, body)
 	})
