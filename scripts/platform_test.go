@@ -414,32 +414,3 @@ func TestLocalInvokeFiles(t *testing.T) {
 		t.Errorf("the body reads as %+v", callback)
 	}
 }
-
-// TestReadmeEnvironment holds the README's table against the function's variables, and the defaults that it names
-// against those of package config.
-func TestReadmeEnvironment(t *testing.T) {
-	t.Parallel()
-	_, section, _ := strings.Cut(string(read(t, filepath.Join(projectRoot(t), "README.md"))), "\n## Environment\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	stated := map[string]string{}
-	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Z0-9_]+)` \\| (.*?) ?\\|").FindAllStringSubmatch(section, -1) {
-		stated[row[1]] = row[2]
-	}
-	want := map[string]string{ // where there is no value to name
-		"RECORD_BUCKET": "required", "RECORD_REGION": "the function's region", "TAG_BUCKETS": "all buckets of the function's own AppID",
-		"CALLBACK_TOKEN": "required, unless `CALLBACK_AUTH=none`", "CALLBACK_AUTH": "",
-	}
-	for _, v := range config.Variables() {
-		if v.Default != "" && !v.Reconcile {
-			want[v.Name] = "`" + v.Default + "`"
-		}
-	}
-	if diff := cmp.Diff(want, stated); diff != "" {
-		t.Errorf("in the README (-want +got):\n%s", diff)
-	}
-	for _, variable := range config.Variables() {
-		if _, stated := want[variable.Name]; !stated && !variable.Reconcile {
-			t.Errorf("the README does not name %s", variable.Name)
-		}
-	}
-}
