@@ -207,15 +207,16 @@ func TestHistoryWritesAtOnce(t *testing.T) {
 	})
 }
 
-// countedWrites takes a while for each write to a history, and counts how many there are at
-// a time.
+// countedWrites takes a while for each write to a history that has at least so many bytes,
+// and counts how many there are at a time.
 type countedWrites struct {
 	*wire
 	counter
+	atLeast int64
 }
 
 func (c *countedWrites) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/history/") {
+	if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/history/") && r.ContentLength >= c.atLeast {
 		c.add(1)
 		defer c.add(-1)
 		time.Sleep(10 * time.Millisecond)
@@ -235,16 +236,20 @@ func TestLargeRecordsAreArchivedOneAtATime(t *testing.T) {
 				if denied {
 					w.Deny(at(archive))
 				}
-				s := w.open(t, options())
+				large := &countedWrites{wire: w.wire, atLeast: 1 << 20}
+				s, err := store.NewPool(large).Open(options())
+				if err != nil {
+					t.Fatal(err)
+				}
 				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
 				var all sync.WaitGroup
 				for i := range 6 {
-					large := first()
-					large.ID, large.Message = fmt.Sprint("j", i), strings.Repeat("x", 2<<20)
-					w.put(t, records, large.Key("ci/"), coslocal.Object{Body: encode(t, large)})
+					stored := first()
+					stored.ID, stored.Message = fmt.Sprint("j", i), strings.Repeat("x", 2<<20)
+					w.put(t, records, stored.Key("ci/"), coslocal.Object{Body: encode(t, stored)})
 					newest := second()
-					newest.ID = large.ID
+					newest.ID = stored.ID
 					all.Go(func() {
 						outcome, _, err := s.PutRecord(ctx, newest)
 						if denied && !cosclient.IsDenied(err) || !denied && (outcome != store.Updated || err != nil) {
@@ -255,6 +260,9 @@ func TestLargeRecordsAreArchivedOneAtATime(t *testing.T) {
 				all.Wait()
 				if n := len(w.Keys(records, "ci/history/")); !denied && n != 12 {
 					t.Errorf("%d versions in the history; want 12", n)
+				}
+				if large.most != 1 {
+					t.Errorf("%d large versions were on their way at a time; want 1", large.most)
 				}
 			})
 		})
