@@ -325,6 +325,28 @@ func TestTimerBug(t *testing.T) {
 	})
 }
 
+// TestTimerLogInjection keeps a line a line, whatever the trigger is called.
+func TestTimerLogInjection(t *testing.T) {
+	t.Parallel()
+	for kind, text := range hostile() {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCompared(t)
+			name, err := json.Marshal(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := invoked(c.environment, timeLimit)
+			defer cancel()
+			if returned, err := c.receiver.Invoke(ctx, []byte(`{"Type":"Timer","TriggerName":`+string(name)+`}`)); err != nil {
+				t.Errorf("%s: returned %q, %v", kind, returned, err)
+			}
+			if lines := c.lines(t, "reconcile"); len(lines) != 1 {
+				t.Errorf("%s: log %s", kind, c.receiver.output)
+			}
+		})
+	}
+}
+
 // TestReconcileTypes holds the default of RECONCILE_TYPES against the types that package
 // ci lists.
 func TestReconcileTypes(t *testing.T) {

@@ -164,6 +164,28 @@ func TestParseGarbage(t *testing.T) {
 	check("deep_in_body", []byte(`{"httpMethod":"POST","body":`+strings.Repeat(`{"a":`, 1<<20)))
 }
 
+// Values may be nested as deep as encoding/json has it, and there may be any number of them
+// side by side.
+func TestParseDepth(t *testing.T) {
+	t.Parallel()
+	nested := func(n int) string {
+		return `{"httpMethod":"GET","x":` + strings.Repeat("[", n-1) + strings.Repeat("]", n-1) + `}`
+	}
+	beside := func(value string) string {
+		return `{"httpMethod":"GET","x":[` + strings.Repeat(value+",", 20_000) + value + `]}`
+	}
+	for name, event := range map[string]string{
+		"deepest": nested(10_000), "arrays": beside("[1]"), "empty_arrays": beside("[]"), "objects": beside(`{"a":1}`), "empty_objects": beside("{}"),
+	} {
+		if e, err := trigger.Parse([]byte(event)); err != nil || e.Request == nil || !json.Valid([]byte(event)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if e, err := trigger.Parse([]byte(nested(10_001))); err == nil || json.Valid([]byte(nested(10_001))) {
+		t.Errorf("too deep: %v", e)
+	}
+}
+
 // Every sample event is in one of the tables above.
 func TestEventsAreAllTested(t *testing.T) {
 	t.Parallel()
