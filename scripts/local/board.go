@@ -56,8 +56,8 @@ func (pl *platform) newBoard() (*board.Board, error) {
 	})
 }
 
-// userEnvironment returns the settings of the function with the user's keys in the place of
-// the role's.
+// userEnvironment returns the settings of the function with the user's keys in the place
+// of the role's.
 func (pl *platform) userEnvironment() config.Environment {
 	key := coslocal.DefaultCredential()
 	return config.Environment{

@@ -35,8 +35,8 @@ type delivery struct {
 }
 
 // demo is the command without a name: it delivers the sample callbacks, each twice, and
-// what must not get in, and lets a timer find a job whose callback was lost. It returns an
-// error unless everything is as it should be.
+// what must not get in, and lets a timer find a job whose callback was lost. It returns
+// an error unless everything is as it should be.
 func (p *program) demo(ctx context.Context) error {
 	bodies := map[string]string{}
 	for _, name := range []string{"digitalwatermark.xml", "digitalwatermark.json"} {

@@ -18,7 +18,8 @@ import (
 // runTime is how long a job runs that does not say otherwise.
 const runTime = 3 * time.Second
 
-// planOf returns how a job goes that was submitted to serve. Words of its UserData choose:
+// planOf returns how a job goes that was submitted to serve. Words of its UserData
+// choose:
 //
 //	failed   it fails
 //	lost     its callback never comes
@@ -52,7 +53,8 @@ type jobRequest struct {
 	Format              string // of the callback, XML or JSON; "" leaves it to the queue
 }
 
-// requestXML is the body of POST /jobs: https://cloud.tencent.com/document/product/460/84790.
+// requestXML is the body of POST /jobs:
+// https://cloud.tencent.com/document/product/460/84790.
 type requestXML struct {
 	XMLName   xml.Name `xml:"Request"`
 	Tag       string

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
 // project is where the tests find the project.
@@ -365,6 +366,27 @@ func TestInvokeTakesSettings(t *testing.T) {
 	}
 }
 
+// TestOneBucket has records and media in one bucket, which the shell may choose.
+func TestOneBucket(t *testing.T) {
+	t.Parallel()
+	p, _ := newTestProgram(t)
+	settings := defaultSettings()
+	settings["RECORD_BUCKET"], settings["RECONCILE_BUCKETS"] = "one-1250000000", " one-1250000000@ap-beijing , two-1250000000"
+	pl, err := p.open("serve", settings, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pl.Close()
+	if bucket, in := pl.media(); bucket != "one-1250000000" || in != "ap-beijing" {
+		t.Errorf("jobs are submitted for %s in %s", bucket, in)
+	}
+	for _, bucket := range []string{"one-1250000000", "two-1250000000"} {
+		if pl.ci.Queues(bucket) == nil || pl.cos.PutObject(bucket, "a", coslocal.Object{}) != nil {
+			t.Errorf("bucket %s is not there", bucket)
+		}
+	}
+}
+
 // TestElsewhere makes nothing where the project is not.
 func TestElsewhere(t *testing.T) {
 	t.Parallel()
@@ -389,8 +411,8 @@ func TestNoToolchain(t *testing.T) {
 	}
 }
 
-// TestBrokenFunction says why a function does not compile, and where its last words are if
-// it does not start.
+// TestBrokenFunction says why a function does not compile, and where its last words are
+// if it does not start.
 func TestBrokenFunction(t *testing.T) {
 	t.Parallel()
 	for content, says := range map[string]string{

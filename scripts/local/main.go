@@ -6,8 +6,8 @@
 //	go run ./scripts/local invoke -event FILE  hand one trigger event to the function
 //
 // What it makes is in .local/, which git ignores: the function's binary and log, and the
-// objects of the local COS. Each of the three has a folder of its own there, and runs once
-// at a time.
+// objects of the local COS. Each of the three has a folder of its own there, and runs
+// once at a time.
 package main
 
 import (

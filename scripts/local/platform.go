@@ -100,15 +100,22 @@ func (pl *platform) createBuckets() error {
 	}
 	for _, variable := range []string{"TAG_BUCKETS", "RECONCILE_BUCKETS"} {
 		for _, bucket := range listed(pl.setting(variable)) {
-			if bucket == pl.setting("RECORD_BUCKET") {
-				continue
-			}
-			if err := errors.Join(pl.cos.CreateBucket(bucket, ""), pl.ci.CreateBucket(bucket, "")); err != nil {
+			if err := pl.createMediaBucket(bucket); err != nil {
 				return fmt.Errorf("make the buckets of %s: %w", variable, err)
 			}
 		}
 	}
 	return nil
+}
+
+// createMediaBucket makes a bucket whose jobs CI knows. It can be that of the records.
+func (pl *platform) createMediaBucket(bucket string) error {
+	if bucket != pl.setting("RECORD_BUCKET") {
+		if err := pl.cos.CreateBucket(bucket, ""); err != nil {
+			return err
+		}
+	}
+	return pl.ci.CreateBucket(bucket, "")
 }
 
 // listed returns the buckets of a setting, without their regions.

@@ -54,8 +54,8 @@ func inBuckets(outputs []model.Output, buckets []string) []model.Output {
 	return slices.DeleteFunc(slices.Clone(outputs), func(o model.Output) bool { return !slices.Contains(buckets, o.Bucket) })
 }
 
-// putSamples puts each output of the sample callbacks where its job wrote it, unless there
-// is an object already, so that every sample can be tagged.
+// putSamples puts each output of the sample callbacks where its job wrote it, unless
+// there is an object already, so that every sample can be tagged.
 func (pl *platform) putSamples(outputs []model.Output) error {
 	for _, o := range outputs {
 		if _, found := pl.cos.Object(o.Bucket, o.Key); found {

@@ -119,9 +119,9 @@ func without(list []string, entry string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == entry })
 }
 
-// serveUntilEnd sends callbacks to the function, runs its timer and shows the board, until
-// ctx ends or one of them fails. Callbacks that came before are answered, if that takes no
-// longer than patience.
+// serveUntilEnd sends callbacks to the function, runs its timer and shows the board,
+// until ctx ends or one of them fails. Callbacks that came before are answered, if that
+// takes no longer than patience.
 func (p *program) serveUntilEnd(ctx context.Context, pl *platform, callbacks net.Listener, showBoard func(context.Context) error, patience time.Duration) error {
 	running, cancel := context.WithCancel(ctx)
 	defer cancel()

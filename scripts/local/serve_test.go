@@ -133,8 +133,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// TestServeSubmitsJobs pastes the curl command that serve prints: the job runs, calls back,
-// and its record is on the board.
+// TestServeSubmitsJobs pastes the curl command that serve prints: the job runs, calls
+// back, and its record is on the board.
 func TestServeSubmitsJobs(t *testing.T) {
 	t.Parallel()
 	p, out := newTestProgram(t)
@@ -240,8 +240,8 @@ func TestTimerFails(t *testing.T) {
 	}
 }
 
-// TestServeTakesSettings takes the settings of the shell, and keeps the keys and endpoints
-// of a real account away from everything.
+// TestServeTakesSettings takes the settings of the shell, and keeps the keys and
+// endpoints of a real account away from everything.
 func TestServeTakesSettings(t *testing.T) {
 	t.Parallel()
 	p, out := newTestProgram(t)
@@ -378,8 +378,8 @@ func serveUntilEnd(ctx context.Context, t *testing.T, p *program, pl *platform) 
 	return listener.Addr().String(), ended
 }
 
-// TestFunctionDies ends serve with the function: nobody else would say that no answer will
-// come any more.
+// TestFunctionDies ends serve with the function: nobody else would say that no answer
+// will come any more.
 func TestFunctionDies(t *testing.T) {
 	t.Parallel()
 	p, _ := newTestProgram(t)
