@@ -1,8 +1,8 @@
 // Command local runs the callback function on this machine, with a local COS and a local
 // CI and no account.
 //
-//	go run ./scripts/local                     deliver the sample callbacks, lose one, and check what comes of it
-//	go run ./scripts/local serve               keep running, with a board, for callbacks and jobs of your own
+//	go run ./scripts/local                     deliver the samples, lose one, and check
+//	go run ./scripts/local serve               keep running, for callbacks of your own
 //	go run ./scripts/local invoke -event FILE  hand one trigger event to the function
 //
 // What it makes is in .local/, which git ignores: the function's binary and log, and the
@@ -23,12 +23,15 @@ import (
 	"time"
 )
 
-const usage = `usage: go run ./scripts/local                     deliver the sample callbacks, lose one, and check what comes of it
+const usage = `usage: go run ./scripts/local
+           deliver the sample callbacks, lose one, and check what comes of it
        go run ./scripts/local serve [-listen ADDRESS] [-cos ADDRESS] [-ci ADDRESS] [-board ADDRESS]
-                                                  keep running, with a board, for callbacks and jobs of your own
-       go run ./scripts/local invoke -event FILE  hand one trigger event to the function; - is standard input
+           keep running, with a board, for callbacks and jobs of your own
+       go run ./scripts/local invoke -event FILE
+           hand one trigger event to the function; - is standard input
 
-serve and invoke take the function's settings from the shell (TAG_MD5, RECORD_PREFIX, …), and never its keys and endpoints.
+serve and invoke take the function's settings from the shell (TAG_MD5, RECORD_PREFIX, …),
+and never its keys and endpoints.
 `
 
 func main() {

@@ -98,7 +98,8 @@ func TestServe(t *testing.T) {
 	p, out := newTestProgram(t)
 	s := startServe(t, p, out)
 	body := sample(t, "digitalwatermark.xml")
-	hostile := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jother", "output/digital.mp4", "output/a\u009b31m\u202eb.mp4").Replace(body)
+	hostile := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jother", "output/digital.mp4", "output/a\u202e31m\u2066b.mp4").Replace(body)
+	hostileState := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jthird", "<State>Success", "<State>Odd\u009b31m").Replace(body)
 	for _, want := range []struct {
 		method, address, body string
 		status                int
@@ -109,6 +110,7 @@ func TestServe(t *testing.T) {
 		{"POST", s.callback, "hello", 400, `"malformed_callback"`, "POST 400  malformed_callback"},
 		{"POST", s.callback + "x", body, 401, `"unauthorized"`, "POST 401  unauthorized"},
 		{"POST", s.callback, hostile, 200, `"outcome":"created"`, "created, output/a31mb.mp4 "},
+		{"POST", s.callback, hostileState, 200, `"outcome":"created"`, "job jthird Odd31m: created"},
 		{"GET", s.callback, "", 200, `"service":"ci-callback"`, "GET 200  ci-callback"},
 		{"DELETE", s.callback, "", 405, `"method_not_allowed"`, "DELETE 405"},
 		{"POST", s.callback, sample(t, "multijobs.xml"), 200, `"outcome":"created"`, " jobs  "},
