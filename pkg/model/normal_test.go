@@ -35,6 +35,8 @@ func TestNormalForm(t *testing.T) {
 		"text_beside":         {xml: `<a>x<b>1</b>y</a>`, json: `"a":{"#text":["x","y"],"b":1}`, want: `"JobId":"j1","a":{"#text":["x","y"],"b":"1"}`},
 		"text_beside_empty":   {xml: `<a>x<b/></a>`, json: `"a":"x"`, want: `"JobId":"j1","a":"x"`},
 		"text_behind":         {xml: `<a><b>1</b>y</a>`, json: `"a":{"#text":"y","b":1}`, want: `"JobId":"j1","a":{"#text":"y","b":"1"}`},
+		"last_character":      {xml: `<a>&#x10FFFF;&#xFFFD;</a>`, json: `"a":"\udbff\udfff\ufffd"`, want: `"JobId":"j1","a":"` + "\U0010FFFF\uFFFD" + `"`},
+		"names_of_letters":    {xml: "<é名𐀀·\u0300\u036f\u203f\u2040-.9_:>1</é名𐀀·\u0300\u036f\u203f\u2040-.9_: >", json: "\"é名𐀀·\u0300\u036f\u203f\u2040-.9_:\":1", want: "\"JobId\":\"j1\",\"é名𐀀·\u0300\u036f\u203f\u2040-.9_:\":\"1\""},
 		"prefixed_names":      {xml: `<n:a>1</n:a>`, json: `"n:a":1`, want: `"JobId":"j1","n:a":"1"`},
 		"odd_names":           {json: `"":1,"a\"\n":{"é":2}`, want: `"":"1","JobId":"j1","a\"\n":{"é":"2"}`},
 		"repeated":            {xml: `<a>1</a><b>x</b><a>2</a>`, json: `"a":[1,"2"],"b":"x"`, want: `"JobId":"j1","a":["1","2"],"b":"x"`},

@@ -47,8 +47,9 @@ import (
 //	workflow runs         Tasks[].ResultInfo.ObjectInfo[] and SpriteObjectInfo[]: ObjectName,
 //	                      with an ObjectUrl and a Code
 //
-// An entry that says by a State or a Code of its own that it did not succeed is no output, and no output is made of
-// a template such as ${Number}.
+// An entry that says by a State or a Code of its own that it did not succeed is no output,
+// and where an operation has such an entry, Output is not taken for what it wrote. No
+// output is made of a template such as ${Number}.
 //
 // The pages of the results: below https://www.tencentcloud.com/document/product/1045/49942
 // for jobs, https://www.tencentcloud.com/document/product/1045/50341 for workflows; the
@@ -63,6 +64,8 @@ type outputs struct {
 
 	list     []Output
 	indices  map[Object]int // in the list
+	taken    int            // how many were taken, again or for the first time
+	failed   bool           // whether an entry of the operation did not succeed
 	keyBytes int            // how long the keys of all outputs of the body are
 	excess   string         // what there is too much of
 }
@@ -70,24 +73,29 @@ type outputs struct {
 // ofJob takes the outputs of a job.
 func (o *outputs) ofJob(d *node, succeeded bool) {
 	in := d.first("Input")
-	for operation := range succeededOf(d, "Operation") {
+	for operation := range o.succeeded(d, "Operation") {
 		output := operation.first("Output")
 		o.inherited = Object{
 			Bucket: cmp.Or(output.text("Bucket"), in.text("BucketId", "Bucket")),
 			Region: cmp.Or(output.text("Region"), in.text("Region")),
 		}
-		before := len(o.list)
-		o.ofMediaResults(operation)
-		if len(o.list) == before {
-			o.ofResults(operation)
-			for param := range operation.named("JobParam") {
-				o.ofMediaResults(param)
-				o.ofResults(param)
-			}
+		o.ofOperation(operation, succeeded)
+	}
+}
+
+// ofOperation takes the outputs of one operation of a job.
+func (o *outputs) ofOperation(operation *node, succeeded bool) {
+	o.taken, o.failed = 0, false
+	o.ofMediaResults(operation)
+	if o.taken == 0 {
+		o.ofResults(operation)
+		for param := range operation.named("JobParam") {
+			o.ofMediaResults(param)
+			o.ofResults(param)
 		}
-		if len(o.list) == before && succeeded {
-			o.ofOutput(operation)
-		}
+	}
+	if o.taken == 0 && !o.failed && succeeded {
+		o.ofOutput(operation)
 	}
 }
 
@@ -95,9 +103,9 @@ func (o *outputs) ofJob(d *node, succeeded bool) {
 func (o *outputs) ofMediaResults(operation *node) {
 	for media := range operation.named("MediaResult") {
 		for _, name := range []string{"OutputFile", "SpriteOutputFile"} {
-			for file := range succeededOf(media, name) {
+			for file := range o.succeeded(media, name) {
 				o.ofFile(file)
-				for sprite := range succeededOf(file, "SpriteOutputFile") {
+				for sprite := range o.succeeded(file, "SpriteOutputFile") {
 					o.ofFile(sprite)
 				}
 			}
@@ -107,31 +115,31 @@ func (o *outputs) ofMediaResults(operation *node) {
 
 // ofResults takes the outputs that a type of job has in a result of its own.
 func (o *outputs) ofResults(operation *node) {
-	for result := range succeededOf(operation, "PicProcessResult") {
+	for result := range o.succeeded(operation, "PicProcessResult") {
 		o.add(o.location(result), "", result.text("ObjectName"), "")
 		for upload := range result.named("UploadResult") {
 			for processed := range upload.named("ProcessResults") {
-				for picture := range succeededOf(processed, "Object") {
+				for picture := range o.succeeded(processed, "Object") {
 					o.add(o.location(picture), picture.text("Location"), picture.text("Key"), md5Hex(picture.text("Md5")))
 				}
 			}
 		}
 	}
-	for result := range succeededOf(operation, "SpeechRecognitionResult") {
+	for result := range o.succeeded(operation, "SpeechRecognitionResult") {
 		o.add(o.location(result), "", result.text("ObjectName"), "")
 		o.add(o.location(result), "", result.text("DetailObjectName"), "")
 	}
-	for result := range succeededOf(operation, "DocProcessResult") {
-		for page := range succeededOf(result, "PageInfo") {
+	for result := range o.succeeded(operation, "DocProcessResult") {
+		for page := range o.succeeded(result, "PageInfo") {
 			o.add(o.location(page), "", page.text("TgtUri"), "")
 		}
 	}
-	for result := range succeededOf(operation, "FileCompressResult") {
+	for result := range o.succeeded(operation, "FileCompressResult") {
 		o.add(o.location(result), "", result.text("Object"), "")
 	}
-	for result := range succeededOf(operation, "FileUncompressResult") {
+	for result := range o.succeeded(operation, "FileUncompressResult") {
 		for files := range result.named("FileList") {
-			for file := range succeededOf(files, "Contents") {
+			for file := range o.succeeded(files, "Contents") {
 				o.add(o.location(result), "", file.text("Key"), "")
 			}
 		}
@@ -155,12 +163,12 @@ func (o *outputs) ofOutput(operation *node) {
 func (o *outputs) ofReview(d *node) {
 	o.inherited = Object{Bucket: d.text("BucketId", "Bucket"), Region: d.text("Region")}
 	for mask := range d.named("MaskInfo") {
-		for record := range succeededOf(mask, "RecordInfo") {
+		for record := range o.succeeded(mask, "RecordInfo") {
 			for output := range record.named("Output") {
 				o.add(o.location(output), "", output.text("Object"), "")
 			}
 		}
-		for live := range succeededOf(mask, "LiveInfo") {
+		for live := range o.succeeded(mask, "LiveInfo") {
 			o.add(o.inherited, "", live.text("Output"), "")
 		}
 	}
@@ -195,11 +203,13 @@ func taskObjects(task *node) iter.Seq[*node] {
 	}
 }
 
-// succeededOf yields the children of that name that did not fail on their own.
-func succeededOf(n *node, name string) iter.Seq[*node] {
+// succeeded yields the children of that name that did not fail on their own.
+func (o *outputs) succeeded(n *node, name string) iter.Seq[*node] {
 	return func(yield func(*node) bool) {
 		for child := range n.named(name) {
-			if !isUnsuccessful(child) && !yield(child) {
+			if isUnsuccessful(child) {
+				o.failed = true
+			} else if !yield(child) {
 				return
 			}
 		}
@@ -355,6 +365,7 @@ func (o *outputs) addKey(location Object, key, md5 string) {
 	if o.excess != "" || !isRealKey(key) {
 		return
 	}
+	o.taken++
 	if cosname.CheckBucket(location.Bucket) != nil {
 		location.Bucket = ""
 	}

@@ -121,6 +121,31 @@ func TestOutputs(t *testing.T) {
 			want:      []string{"out-1/ap-out/p/1.jpg", "out-1/ap-out/p/2.jpg"},
 		},
 		"result_beside_output_object": {operation: `"Output":{"Object":"o"},"PicProcessResult":{"ObjectName":"p"}`, want: []string{"in-1/ap-in/p"}},
+		"picture_failed":              {operation: `"Output":{"Object":"o"},"PicProcessResult":[{"ObjectName":"p","State":"Failed"}]`},
+		"picture_failed_by_code":      {operation: `"Output":{"Object":"o"},"PicProcessResult":[{"ObjectName":"p","Code":"InvalidPicture"},{"ObjectName":"q","Code":"Success"}]`, want: []string{"in-1/ap-in/q"}},
+		"picture_under_way":           {operation: `"PicProcessResult":[{"ObjectName":"p","State":"Running"},{"ObjectName":"q","State":"SUCCESS"}]`, want: []string{"in-1/ap-in/q"}},
+		"picture_rule_failed":         {operation: `"Output":{"Object":"o"},"PicProcessResult":{"UploadResult":{"ProcessResults":{"Object":[{"Key":"p","Code":"x"}]}}}`},
+		"picture_of_another_bucket":   {operation: `"PicProcessResult":{"UploadResult":{"ProcessResults":{"Object":{"Key":"/p","Location":"c-1.cos.ap-c.myqcloud.com/p","Md5":"` + strings.ToUpper(md5a) + `"}}}}`, want: []string{"c-1/ap-c/p=" + md5a}},
+		"picture_accelerated":         {operation: `"PicProcessResult":{"UploadResult":{"ProcessResults":{"Object":{"Key":"p","Location":"c-1.cos.accelerate.myqcloud.com/p"}}}}`, want: []string{"c-1/ap-in/p"}},
+		"operation_failed":            {operation: `"State":"Failed","MediaResult":{"OutputFile":{"ObjectName":"a"}}`},
+		"file_failed":                 {operation: `"Output":{"Object":"o"},"MediaResult":{"OutputFile":[{"ObjectName":"a","State":"Failed"},{"ObjectName":"b"}]}`, want: []string{"in-1/ap-in/b"}},
+		"same_file_twice":             {operation: `"Output":{"Object":"o"},"MediaResult":[{"OutputFile":{"ObjectName":"a"}},{"OutputFile":{"ObjectName":"a"}}]`, want: []string{"in-1/ap-in/a"}},
+		"document_page_url":           {operation: `"DocProcessResult":{"PageInfo":[{"TgtUri":"https://c-1.cos.ap-c.myqcloud.com/p%201.jpg"},{"TgtUri":"https://example.com/p"}]}`, want: []string{"c-1/ap-c/p 1.jpg"}},
+		"compressed":                  {operation: `"Output":{"Object":"a.zip"},"FileCompressResult":{"Bucket":"c-1","Region":"ap-c","Object":"b.zip"}`, want: []string{"c-1/ap-c/b.zip"}},
+		"unzipped":                    {operation: `"FileUncompressResult":{"Bucket":"c-1","FileList":{"Contents":[{"Key":"a"},{"Key":"b/"},{"Key":""}]}}`, want: []string{"c-1/ap-in/a", "c-1/ap-in/b/"}},
+		"unzipped_not_listed":         {operation: `"FileUncompressResult":{"Bucket":"c-1","FileCount":"7"},"Output":{"Bucket":"c-1"}`},
+		"batch":                       {operation: `"Output":{"Object":"o/${InputName}"},"JobParam":{"MediaResult":{"OutputFile":{"ObjectName":"a"}}}`, want: []string{"in-1/ap-in/a"}},
+		"batch_document":              {operation: `"JobParam":{"DocProcessResult":{"PageInfo":{"TgtUri":"p"}}}`, want: []string{"in-1/ap-in/p"}},
+		"voices":                      {operation: `"Output":{"Object":"m","AuObject":"v","BassObject":"b","DrumObject":"d"}`, want: []string{"in-1/ap-in/m", "in-1/ap-in/v", "in-1/ap-in/b", "in-1/ap-in/d"}},
+		"streams":                     {operation: `"Output":{"StreamExtract":[{"Index":"0","Object":"s0"},{"Index":"1","Object":"s1"}]}`, want: []string{"in-1/ap-in/s0", "in-1/ap-in/s1"}},
+		"sprite_object":               {operation: `"Output":{"Object":"a-${Number}.jpg","SpriteObject":"sprite.jpg"}`, want: []string{"in-1/ap-in/sprite.jpg"}},
+		"object_url":                  {operation: `"MediaResult":{"OutputFile":{"ObjectName":["a","b"],"ObjectUrl":["https://c-1.cos.ap-c.myqcloud.com/b","https://example.com/a"]}}`, want: []string{"in-1/ap-in/a", "c-1/ap-c/b"}},
+		"object_url_beside_a_bucket":  {operation: `"MediaResult":{"OutputFile":{"Bucket":"d-1","ObjectName":"a","ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"d-1/ap-in/a"}},
+		"object_url_of_an_md5":        {operation: `"MediaResult":{"OutputFile":{"Md5Info":{"ObjectName":"a","Md5":"` + md5a + `"},"ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"c-1/ap-c/a=" + md5a}},
+		"no_such_bucket":              {operation: `"MediaResult":{"OutputFile":{"Bucket":"B_1","Region":"ap-c","ObjectName":"a"}}`, want: []string{"/ap-c/a"}},
+		"no_such_region":              {operation: `"MediaResult":{"OutputFile":{"Bucket":"c-1","Region":"x/..","ObjectName":"a"}}`, want: []string{"c-1//a"}},
+		"control_character":           {operation: `"MediaResult":{"OutputFile":{"ObjectName":["a\u0001","b\u007f","c"]}}`, want: []string{"in-1/ap-in/c"}},
+		"blank":                       {operation: `"MediaResult":{"OutputFile":{"ObjectPrefix":"/","ObjectName":["/","/a"]}}`, want: []string{"in-1/ap-in/a"}},
 		"none":                        {operation: `"MediaInfo":{"Format":{"Size":1}}`},
 	}
 	for name, test := range tests {
@@ -200,12 +225,44 @@ func TestWorkflowOutputs(t *testing.T) {
 			tasks: `[{"ResultInfo":{"ObjectInfo":[{"ObjectName":"a"},{"ObjectName":"b"},{"Code":"x"}],"SpriteObjectInfo":{"ObjectName":"s"}}},{"Type":"t"},{"ResultInfo":{"ObjectInfo":{"ObjectName":"c"}}}]`,
 			want:  []string{"b-1/ap-in/a", "b-1/ap-in/b", "b-1/ap-in/s", "b-1/ap-in/c"},
 		},
+		"failed_object": {
+			tasks: `{"State":"Failed","ResultInfo":{"ObjectInfo":[{"ObjectName":"a","Code":"Success"},{"ObjectName":"b","Code":"ResourceDownloadFailed"},{"ObjectName":"c"}]}}`,
+			want:  []string{"b-1/ap-in/a", "b-1/ap-in/c"},
+		},
+		"url_alone": {
+			tasks: `{"ResultInfo":{"ObjectInfo":{"ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}}`,
+			want:  []string{"c-1/ap-c/a"},
+		},
 		"none": {tasks: `[{"Type":"Transcode","State":"Success"}]`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			body := `{"WorkflowExecution":{"RunId":"i1","State":"Success","BucketId":"b-1","Region":"ap-in","Tasks":` + test.tasks + `}}`
+			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestReviewOutputs has in each case the MaskInfo of a review of a video.
+func TestReviewOutputs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		mask string
+		want []string
+	}{
+		"masked_copy":   {`{"RecordInfo":{"Code":"Success","Output":{"Bucket":"c-1","Region":"ap-c","Object":"a"}}}`, []string{"c-1/ap-c/a"}},
+		"its_bucket":    {`{"RecordInfo":{"Output":{"Object":"/a"}}}`, []string{"b-1/ap-in/a"}},
+		"failed":        {`{"RecordInfo":{"Code":"InternalError","Output":{"Object":"a"}}}`, nil},
+		"live_url":      {`{"LiveInfo":{"StartTime":"1","Output":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, []string{"c-1/ap-c/a"}},
+		"live_segments": {`{"LiveInfo":[{"Output":"a"},{"Output":"rtmp://live.example.com/b"},{"Output":"c"}]}`, []string{"b-1/ap-in/a", "b-1/ap-in/c"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := `{"EventName":"ReviewVideo","JobsDetail":{"JobId":"av1","State":"Success","BucketId":"b-1","Region":"ap-in","Object":"in.mp4","MaskInfo":` + test.mask + `}}`
 			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

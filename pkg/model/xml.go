@@ -138,7 +138,7 @@ func (r *xmlReader) open(start int, name string, count int) error {
 			return err
 		}
 	}
-	if text, blank := r.text.take(); !blank {
+	if text, blank := r.text.finish(); !blank {
 		r.stack[len(r.stack)-1].children.add(r.arena.node(node{name: textName, scalar: text}))
 	}
 	r.stack = append(r.stack, openElement{name: name})
@@ -182,7 +182,7 @@ func (r *xmlReader) close() {
 	last := len(r.stack) - 1
 	element := r.stack[last]
 	r.stack = r.stack[:last]
-	text, blank := r.text.take()
+	text, blank := r.text.finish()
 	n := node{name: element.name, kind: object, children: element.children}
 	switch only := element.children.head; {
 	case only == nil && blank:
@@ -530,8 +530,8 @@ func (t *textRun) add(piece string) {
 	}
 }
 
-// take ends the run. It returns its text, and reports whether that is blank.
-func (t *textRun) take() (text string, blank bool) {
+// finish ends the run. It returns its text, and reports whether that is blank.
+func (t *textRun) finish() (text string, blank bool) {
 	text = t.first
 	if t.all != nil {
 		text = string(t.all)
