@@ -34,7 +34,8 @@ var goVariables = sync.OnceValues(func() ([]string, error) {
 	return names, nil
 })
 
-// goEnvironment is the least that go and git need, with this machine's caches and none of the developer's settings.
+// goEnvironment is the least that go and git need, with this machine's caches and none of
+// the developer's settings.
 func goEnvironment(t *testing.T, extra ...string) []string {
 	t.Helper()
 	need(t, "go")
@@ -50,9 +51,10 @@ func goEnvironment(t *testing.T, extra ...string) []string {
 	return slices.Concat(env, variables, extra)
 }
 
-// quickGo returns an environment in which `go build` writes its linker flags in the place of an executable, and the zip
-// holds them: enough for what the scripts are asked about versions and states, and a second less a build. At full size
-// it is the environment as it is.
+// quickGo returns an environment in which `go build` writes its linker flags in the place
+// of an executable, and the zip holds them: enough for what the scripts are asked about
+// versions and states, and a second less a build. At full size it is the environment as
+// it is.
 func quickGo(t *testing.T, env []string) []string {
 	t.Helper()
 	if testsize.Full() {
@@ -116,7 +118,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// TestBuildIsTheSameWhereverItIsBuilt builds the function twice at full size, else a stand-in of a few lines.
+// TestBuildIsTheSameWhereverItIsBuilt builds the function twice at full size, else a
+// stand-in of a few lines.
 func TestBuildIsTheSameWhereverItIsBuilt(t *testing.T) {
 	t.Parallel()
 	sh := need(t, "sh")
@@ -141,7 +144,8 @@ func TestBuildIsTheSameWhereverItIsBuilt(t *testing.T) {
 	first := run(t, plain, goEnvironment(t, "VERSION="+version, "CDPATH="+decoy), sh, "scripts/build.sh")
 	first.expect(t, 0, "version  "+version)
 
-	// Another folder, another umask, and everything set that a developer may have set for other work.
+	// Another folder, another umask, and everything set that a developer may have set for
+	// other work.
 	settings := filepath.Join(t.TempDir(), "go-env")
 	write(t, settings, "GOFLAGS=-tags=from_go_env\nGOAMD64=v2\n", 0o644)
 	second := run(t, t.TempDir(), goEnvironment(t, "VERSION="+version,
@@ -203,8 +207,8 @@ func unpack(t *testing.T, packed []byte) []byte {
 	return content
 }
 
-// checkExecutable holds what the Go1 runtime's machine (x86-64, an old glibc) must be able to start: an executable that
-// asks it for no library and no loader.
+// checkExecutable holds what the Go1 runtime's machine (x86-64, an old glibc) must be
+// able to start: an executable that asks it for no library and no loader.
 func checkExecutable(t *testing.T, content []byte) {
 	t.Helper()
 	file, err := elf.NewFile(bytes.NewReader(content))
@@ -226,7 +230,8 @@ func checkExecutable(t *testing.T, content []byte) {
 	}
 }
 
-// standIn is a project of the same layout whose function is a few lines, to see what build.sh does in every state.
+// standIn is a project of the same layout whose function is a few lines, to see what
+// build.sh does in every state.
 func standIn(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -10,8 +10,9 @@ import (
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
-// ciTools are stand-ins for what .ci/run calls. Each notes its arguments, and fails where the variable BREAK is a part of
-// them. The one for go lists one package with two fuzz targets, and says that both tests of the simulation passed.
+// ciTools are stand-ins for what .ci/run calls. Each notes its arguments, and fails where
+// the variable BREAK is a part of them. The one for go lists one package with two fuzz
+// targets, and says that both tests of the simulation passed.
 const ciTools = `#!/bin/sh
 call="${0##*/} $* os=${GOOS:-} full=${CI_CALLBACK_FULL:-} browser=${CI_CALLBACK_DEMAND_BROWSER:-}"
 printf '%s\n' "$call" >>"$CALLS"
@@ -43,7 +44,8 @@ func ci(t *testing.T, env ...string) (outcome, []string) {
 	return did, strings.Split(strings.TrimSpace(string(read(t, calls))), "\n")
 }
 
-// TestCI holds the list of what is run before a change lands, and that every single step of it can stop the run.
+// TestCI holds the list of what is run before a change lands, and that every single step
+// of it can stop the run.
 func TestCI(t *testing.T) {
 	did, calls := ci(t)
 	did.expect(t, 0, "== all is well", "2 targets")

@@ -23,8 +23,8 @@ const (
 	slsVersion      = "serverless ⚡ tencent version: 3.2.1(npm)\n"
 )
 
-// deployed is what the CLI prints after a deployment, as far as this script reads it. The trigger's description is JSON
-// in a string, with the private address first.
+// deployed is what the CLI prints after a deployment, as far as this script reads it. The
+// trigger's description is JSON in a string, with the private address first.
 const deployed = `
 serverless-cloud-framework
 Action: "deploy" - Stage: "prod" - App: "ci-callback" - Name: "ci-callback"
@@ -38,8 +38,9 @@ triggers:
 应用控制台: https://console.cloud.tencent.com/sls/detail?stageName=prod
 `
 
-// cli is a stand-in for a deployment CLI. It notes how it was called, and on deploy prints what it is given and, as a
-// careless or failing CLI might, every secret it was handed.
+// cli is a stand-in for a deployment CLI. It notes how it was called, and on deploy
+// prints what it is given and, as a careless or failing CLI might, every secret it was
+// handed.
 type cli struct {
 	name, version, prints string
 	status                string
@@ -235,8 +236,8 @@ var deployments = map[string]deployment{
 	"some_other_scf":      {cli: []cli{{"scf", "scf 3.0, the SCF energy calculator\n", "", "0", ""}}, status: 1, says: []string{"/scf is not Tencent's serverless-cloud-framework"}},
 }
 
-// TestDeploy is not parallel itself, so that nothing else runs while it writes the programs that it then runs
-// (notingToolbox says why).
+// TestDeploy is not parallel itself, so that nothing else runs while it writes the
+// programs that it then runs (notingToolbox says why).
 func TestDeploy(t *testing.T) {
 	doctor := filepath.Join(t.TempDir(), "doctor")
 	run(t, ".", os.Environ(), need(t, "go"), "build", "-o", doctor, "./doctor").expect(t, 0)
@@ -260,8 +261,9 @@ type prepared struct {
 	temporary                string
 }
 
-// goScript is a stand-in for go that has the doctor built already, and for the deployed function, which answers as it
-// should unless ANSWERS says otherwise. It wants what a builder has set kept away.
+// goScript is a stand-in for go that has the doctor built already, and for the deployed
+// function, which answers as it should unless ANSWERS says otherwise. It wants what a
+// builder has set kept away.
 const goScript = `#!/bin/sh
 printf '%s\n' "$*" >>"$ARGUMENTS"
 case "$* $GOOS $GOARCH $GOFLAGS $GOWORK $GO111MODULE" in
@@ -347,8 +349,9 @@ func checkNoSecret(t *testing.T, where, text string) {
 	}
 }
 
-// checkCall holds what the CLI was called with: deploy and nothing else, where serverless.yml lies, and with each
-// setting as given; an empty one not at all, as it would be deployed as an empty value.
+// checkCall holds what the CLI was called with: deploy and nothing else, where
+// serverless.yml lies, and with each setting as given; an empty one not at all, as it
+// would be deployed as an empty value.
 func checkCall(t *testing.T, call, project string, variables map[string]string) {
 	t.Helper()
 	lines := strings.Split(call, "\n")

@@ -19,7 +19,8 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/config"
 )
 
-// settings returns the names of the function's variables: both deploy files must hand over all of them and nothing else.
+// settings returns the names of the function's variables: both deploy files must hand
+// over all of them and nothing else.
 func settings() []string {
 	var names []string
 	for _, variable := range config.Variables() {
@@ -28,7 +29,8 @@ func settings() []string {
 	return names
 }
 
-// The types below are the keys that Tencent documents, no more: a misspelt key is a silent one with this component.
+// The types below are the keys that Tencent documents, no more: a misspelt key is a
+// silent one with this component.
 
 // instance is a serverless.yml (https://cloud.tencent.com/document/product/1154/39271).
 type instance struct {
@@ -61,8 +63,9 @@ type timer struct {
 	Enable         *bool
 }
 
-// functionURL is the http event (https://cloud.tencent.com/document/product/1154/43228). Its flags are pointers, as the
-// platform's own defaults must not be taken for what the file says.
+// functionURL is the http event (https://cloud.tencent.com/document/product/1154/43228).
+// Its flags are pointers, as the platform's own defaults must not be taken for what the
+// file says.
 type functionURL struct {
 	Name, Qualifier string
 	AuthType        string `yaml:"authType"`
@@ -94,7 +97,8 @@ func loadInstance(t *testing.T, text string) instance {
 	return file
 }
 
-// fromEnvironment is the one way in which serverless.yml may name a value that differs between deployments.
+// fromEnvironment is the one way in which serverless.yml may name a value that differs
+// between deployments.
 func fromEnvironment(name string) string { return "${env:" + name + "}" }
 
 func TestServerlessFile(t *testing.T) {
@@ -150,8 +154,8 @@ func TestServerlessFile(t *testing.T) {
 	}
 }
 
-// checkTimer wants every ten minutes, in seven fields of which the first is the second, and the trigger on.
-// https://cloud.tencent.com/document/product/583/9708
+// checkTimer wants every ten minutes, in seven fields of which the first is the second,
+// and the trigger on. https://cloud.tencent.com/document/product/583/9708
 func checkTimer(t *testing.T, timer timer) {
 	t.Helper()
 	if timer.Name == "" || timer.CronExpression != "0 */10 * * * * *" || timer.Enable == nil || !*timer.Enable {
@@ -159,7 +163,8 @@ func checkTimer(t *testing.T, timer timer) {
 	}
 }
 
-// The parts that are commented out are for users to take over as they stand, so they are read as such.
+// The parts that are commented out are for users to take over as they stand, so they are
+// read as such.
 func TestServerlessFileCommentedParts(t *testing.T) {
 	t.Parallel()
 	text := string(read(t, filepath.Join(projectRoot(t), "serverless.yml")))
@@ -192,7 +197,8 @@ func TestServerlessFileCommentedParts(t *testing.T) {
 	}
 }
 
-// uncomment takes the comment marks from the line first and from those below it that are comments as far indented.
+// uncomment takes the comment marks from the line first and from those below it that are
+// comments as far indented.
 func uncomment(t *testing.T, text, first string) string {
 	t.Helper()
 	mark := first[:strings.Index(first, "# ")+2]
@@ -207,7 +213,8 @@ func uncomment(t *testing.T, text, first string) string {
 	return strings.Join(lines, "\n")
 }
 
-// checkLimits holds the platform's rules for any function (https://cloud.tencent.com/document/api/583/18586).
+// checkLimits holds the platform's rules for any function
+// (https://cloud.tencent.com/document/api/583/18586).
 func checkLimits(t *testing.T, name string, memory, timeout int) {
 	t.Helper()
 	if !regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]$`).MatchString(name) {
@@ -224,8 +231,9 @@ func checkLimits(t *testing.T, name string, memory, timeout int) {
 	}
 }
 
-// checkVariables holds the platform's rules for environment variables: https://cloud.tencent.com/document/product/583/30228
-// for the names, 4 KB for all of them.
+// checkVariables holds the platform's rules for environment variables:
+// https://cloud.tencent.com/document/product/583/30228 for the names, 4 KB for all of
+// them.
 func checkVariables(t *testing.T, variables map[string]any) {
 	t.Helper()
 	if names := slices.Sorted(maps.Keys(variables)); !slices.Equal(names, slices.Sorted(slices.Values(settings()))) {
@@ -247,7 +255,8 @@ func checkVariables(t *testing.T, variables map[string]any) {
 	}
 }
 
-// checkNoLiteralSecret looks at every line, comments included, for a value that should not be in a repository.
+// checkNoLiteralSecret looks at every line, comments included, for a value that should
+// not be in a repository.
 func checkNoLiteralSecret(t *testing.T, text string) {
 	t.Helper()
 	for _, found := range regexp.MustCompile(`(?im)^[^#\n]*(?:token|secret|password|secretid|secretkey)[a-z_]*["']?\s*[:=]\s*(\S+)`).FindAllStringSubmatch(text, -1) {
@@ -347,8 +356,8 @@ func theFunction(t *testing.T, document any) (name string, properties map[string
 	return "", nil
 }
 
-// templateSchema returns what `scf validate` demands of a template with the events that are used here, put down anew from
-// the behaviour of its last version, 0.2.8.
+// templateSchema returns what `scf validate` demands of a template with the events that
+// are used here, put down anew from the behaviour of its last version, 0.2.8.
 func templateSchema(t *testing.T) *jsonschema.Schema {
 	t.Helper()
 	schema, err := jsonschema.NewCompiler().Compile(filepath.Join("testdata", "template.schema.json"))
@@ -358,7 +367,8 @@ func templateSchema(t *testing.T) *jsonschema.Schema {
 	return schema
 }
 
-// TestLocalInvokeFiles holds the files of `scf local invoke` against the template and against each other.
+// TestLocalInvokeFiles holds the files of `scf local invoke` against the template and
+// against each other.
 func TestLocalInvokeFiles(t *testing.T) {
 	t.Parallel()
 	root := projectRoot(t)

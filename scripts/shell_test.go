@@ -13,7 +13,8 @@ import (
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
-// module is the project's own path. Stand-in projects take it too, so that all share one build cache.
+// module is the project's own path. Stand-in projects take it too, so that all share one
+// build cache.
 const module = "github.com/ci-callback/ci-callback"
 
 // projectRoot is where this checkout lies.
@@ -26,8 +27,9 @@ func projectRoot(t *testing.T) string {
 	return root
 }
 
-// shells returns the shells of this machine that the scripts must run in, by name, each real one once: `sh` is dash or
-// bash on most. Unless tests run at full size it is the first alone, which is the strictest.
+// shells returns the shells of this machine that the scripts must run in, by name, each
+// real one once: `sh` is dash or bash on most. Unless tests run at full size it is the
+// first alone, which is the strictest.
 func shells(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -87,7 +89,8 @@ func run(t *testing.T, dir string, env []string, program string, args ...string)
 	return outcome{command.ProcessState.ExitCode(), stdout.String(), stderr.String()}
 }
 
-// expect fails the test unless the command ended with status and said every one of the texts, on either stream.
+// expect fails the test unless the command ended with status and said every one of the
+// texts, on either stream.
 func (o outcome) expect(t *testing.T, status int, texts ...string) {
 	t.Helper()
 	if o.status != status {
@@ -122,7 +125,8 @@ func read(t *testing.T, path string) []byte {
 	return content
 }
 
-// copyInto copies files and folders of the project, by their paths in it, to the same paths below dir.
+// copyInto copies files and folders of the project, by their paths in it, to the same
+// paths below dir.
 func copyInto(t *testing.T, dir string, paths ...string) {
 	t.Helper()
 	root := projectRoot(t)
@@ -143,8 +147,8 @@ func copyInto(t *testing.T, dir string, paths ...string) {
 	}
 }
 
-// toolbox makes a folder that holds the named programs alone, to be a whole PATH: what a script finds is then the same
-// on every machine, and what it may use is written down.
+// toolbox makes a folder that holds the named programs alone, to be a whole PATH: what a
+// script finds is then the same on every machine, and what it may use is written down.
 func toolbox(t *testing.T, programs ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -156,9 +160,10 @@ func toolbox(t *testing.T, programs ...string) string {
 	return dir
 }
 
-// notingToolbox is a toolbox whose programs note their arguments in the file that the variable ARGUMENTS names. Like
-// any test that writes programs and runs them it must have written them before something else in this process forks:
-// a child that has the file open for writing for an instant makes it "text file busy".
+// notingToolbox is a toolbox whose programs note their arguments in the file that the
+// variable ARGUMENTS names. Like any test that writes programs and runs them it must have
+// written them before something else in this process forks: a child that has the file
+// open for writing for an instant makes it "text file busy".
 func notingToolbox(t *testing.T, programs ...string) string {
 	t.Helper()
 	dir := t.TempDir()

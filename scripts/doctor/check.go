@@ -195,8 +195,8 @@ func environment(environ []string) config.Environment {
 			e.Invocation[name] = value
 		}
 	}
-	// As in scripts/deploy.sh: the records are where the function is, unless RECORD_REGION
-	// says otherwise.
+	// As in scripts/deploy.sh: the records are where the function is, unless
+	// RECORD_REGION says otherwise.
 	e.Region = e.Process["FUNCTION_REGION"]
 	return e
 }

@@ -58,9 +58,9 @@ func (d *doctor) checkFunction(ctx context.Context) {
 	}
 }
 
-// checkDeployed asks the deployed function until it is the version that was just deployed,
-// with the token that was just set, or until time is over: the platform exchanges code and
-// variables some seconds after it says that it did.
+// checkDeployed asks the deployed function until it is the version that was just
+// deployed, with the token that was just set, or until time is over: the platform
+// exchanges code and variables some seconds after it says that it did.
 func (d *doctor) checkDeployed(ctx context.Context) {
 	d.check(ctx, checkToken, nil, d.judgeToken)
 	d.check(ctx, checkAnswers, nil, untilGood(d.askDeployed))

@@ -120,8 +120,8 @@ func TestFunction(t *testing.T) {
 	}
 }
 
-// TestDeployed asks a function that becomes the new version, with the new token, some time
-// after the platform said so, by the clock of a bubble.
+// TestDeployed asks a function that becomes the new version, with the new token, some
+// time after the platform said so, by the clock of a bubble.
 func TestDeployed(t *testing.T) {
 	t.Parallel()
 	const old = `{"service":"ci-callback","version":"v1.2.2"}`
@@ -256,8 +256,8 @@ func TestSecretsHiddenInRemedies(t *testing.T) {
 	}
 }
 
-// TestRejectedBodyRemoved has the function store the body of -role and then go wrong. The doctor
-// removes that body all the same, and nothing else.
+// TestRejectedBodyRemoved has the function store the body of -role and then go wrong. The
+// doctor removes that body all the same, and nothing else.
 func TestRejectedBodyRemoved(t *testing.T) {
 	t.Parallel()
 	const other = "ci/rejected/of-somebody-else"

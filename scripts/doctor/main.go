@@ -13,8 +13,9 @@
 // each queue calls back, and when the function last compared jobs and records.
 //
 // It reads the function's own environment variables. The credentials are the shell's
-// (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so that what
-// it finds out about permissions holds for them; -role asks the function about its own.
+// (TENCENTCLOUD_SECRETID, TENCENTCLOUD_SECRETKEY, TENCENTCLOUD_SESSIONTOKEN), so that
+// what it finds out about permissions holds for them; -role asks the function about its
+// own.
 //
 // It writes nothing but objects under <RECORD_PREFIX>doctor/ and, with -role, one under
 // <RECORD_PREFIX>rejected/, all of which it removes. It never changes a setting of a

@@ -62,7 +62,8 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestPolicyOfCI has the jobs of media buckets compared, and the runs of workflows in one.
+// TestPolicyOfCI has the jobs of media buckets compared, and the runs of workflows in
+// one.
 func TestPolicyOfCI(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})

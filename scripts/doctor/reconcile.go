@@ -26,8 +26,8 @@ const unknownJob = "j00000000000000000000000000000000"
 // files comes every ten minutes.
 const maxSilence = time.Hour
 
-// checkReconcile checks, for each of RECONCILE_BUCKETS, what it takes to compare CI's jobs
-// with the records, and whether CI calls back here.
+// checkReconcile checks, for each of RECONCILE_BUCKETS, what it takes to compare CI's
+// jobs with the records, and whether CI calls back here.
 func (d *doctor) checkReconcile(ctx context.Context) {
 	settings := d.settings.reconcile
 	client := ci.NewClient(ci.Options{

@@ -35,8 +35,8 @@ type records struct {
 }
 
 // checkRecords makes the checks of the record bucket. Its first request answers four of
-// them, those about the key and those about the bucket: COS looks at one before the other,
-// and does not say at which.
+// them, those about the key and those about the bucket: COS looks at one before the
+// other, and does not say at which.
 func (d *doctor) checkRecords(ctx context.Context) {
 	c := d.settings.config
 	r := &records{prefix: c.RecordPrefix, probe: d.probePrefix() + d.random, missing: d.probePrefix() + d.random + "-missing"}

@@ -55,8 +55,8 @@ func readSettings(environ []string) settings {
 	return s
 }
 
-// secrets are what must not be printed. A short one is no secret, and to take it out would
-// take half of the text with it.
+// secrets are what must not be printed. A short one is no secret, and to take it out
+// would take half of the text with it.
 func (s settings) secrets() []string {
 	secrets := slices.Clone(s.tokens)
 	for _, name := range credentialVariables {
@@ -113,8 +113,8 @@ func (d *doctor) judgeVariable(v config.Variable) finding {
 	return pass(value)
 }
 
-// judgeValue returns the finding for a value that the function takes, and that an operator
-// should know about all the same.
+// judgeValue returns the finding for a value that the function takes, and that an
+// operator should know about all the same.
 func (d *doctor) judgeValue(name, value string) (f finding, found bool) {
 	c := d.settings.config
 	switch {

@@ -19,7 +19,8 @@ import (
 // errNoMedia is why nothing is asked of CI.
 var errNoMedia = errors.New("not asked: no media bucket is named (-media)")
 
-// maxPages is how many pages of a list are read, so that a bucket of many jobs is no burden.
+// maxPages is how many pages of a list are read, so that a bucket of many jobs is no
+// burden.
 const maxPages = 5
 
 // jobs is what an answer about jobs says, as far as it is looked at here.
@@ -239,8 +240,8 @@ func askRetention(ctx context.Context, s *survey) (string, verdict, error) {
 	return fmt.Sprintf("the oldest job is %d days old", days), same, nil
 }
 
-// askAnswerKnown is answered by package wire and by the root of the answer, without either
-// of which there is an error.
+// askAnswerKnown is answered by package wire and by the root of the answer, without
+// either of which there is an error.
 func askAnswerKnown(ctx context.Context, s *survey) (string, verdict, error) {
 	a, _, err := s.list(ctx, nil)
 	switch {

@@ -272,8 +272,8 @@ type observation struct {
 	Verdict     verdict `json:"verdict"`
 }
 
-// report prints what was found, writes it as JSON where that is asked for, and returns the
-// exit status.
+// report prints what was found, writes it as JSON where that is asked for, and returns
+// the exit status.
 func report(found []observation, left []string, o options, w world) int {
 	count := map[verdict]int{}
 	for _, f := range found {

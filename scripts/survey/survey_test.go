@@ -358,8 +358,8 @@ func TestAsksNobodyUnlessTold(t *testing.T) {
 	}
 }
 
-// TestAssumptionsSayEnough holds the table itself: names of one form, each once, and every
-// column filled.
+// TestAssumptionsSayEnough holds the table itself: names of one form, each once, and
+// every column filled.
 func TestAssumptionsSayEnough(t *testing.T) {
 	t.Parallel()
 	names := map[string]bool{}

@@ -1,10 +1,12 @@
-// Zip writes the package that SCF's Go1 runtime takes: a zip with one executable, `main`, at its root.
+// Zip writes the package that SCF's Go1 runtime takes: a zip with one executable, `main`,
+// at its root.
 //
 //	go run ./scripts/zip -o dist/ci-callback.zip dist/function/main
 //
-// The same executable gives the same bytes wherever and whenever it is packed: the file's own time, owner and
-// permissions do not enter, which is why this is not left to a zip command. It prints the path, the size in bytes and
-// the SHA-256 of what it wrote, as neither sha256sum nor shasum is on every system.
+// The same executable gives the same bytes wherever and whenever it is packed: the file's
+// own time, owner and permissions do not enter, which is why this is not left to a zip
+// command. It prints the path, the size in bytes and the SHA-256 of what it wrote, as
+// neither sha256sum nor shasum is on every system.
 package main
 
 import (
@@ -20,8 +22,8 @@ import (
 	"time"
 )
 
-// name is what the platform starts: the handler of a Go1 function is the file's name at the zip's root
-// (https://cloud.tencent.com/document/product/583/67384).
+// name is what the platform starts: the handler of a Go1 function is the file's name at
+// the zip's root (https://cloud.tencent.com/document/product/583/67384).
 const name = "main"
 
 // epoch is the earliest time a zip can hold.
@@ -71,7 +73,8 @@ func pack(w io.Writer, content []byte) error {
 	return archive.Close()
 }
 
-// replace puts content at path in one step, so that a deployment running beside it never reads half a zip.
+// replace puts content at path in one step, so that a deployment running beside it never
+// reads half a zip.
 func replace(path string, content []byte) error {
 	temporary, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

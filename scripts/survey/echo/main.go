@@ -1,6 +1,6 @@
-// Command echo is an SCF function that shows the trigger event it gets, for scripts/survey.
-// Deploy it for the time of a survey, as an event function (runtime Go1, handler main) with
-// a function URL (public access, open), and delete it afterwards:
+// Command echo is an SCF function that shows the trigger event it gets, for
+// scripts/survey. Deploy it for the time of a survey, as an event function (runtime Go1,
+// handler main) with a function URL (public access, open), and delete it afterwards:
 //
 //	CGO_ENABLED=0 GOOS=linux GOARCH=amd64 go build -o main ./scripts/survey/echo && zip echo.zip main
 //
