@@ -71,6 +71,11 @@ check_settings() {
 	export FUNCTION_REGION
 
 	check_env_files
+	for name in TENCENT_SECRET_ID TENCENT_SECRET_KEY; do
+		case $(value_of "$name") in
+		*…* | *'<'*) problem "$name is a placeholder of the README: set it to a key of your own" ;;
+		esac
+	done
 	[ -z "${CALLBACK_AUTH:-}" ] || [ -z "${CALLBACK_TOKEN:-}" ] || problem 'CALLBACK_AUTH and CALLBACK_TOKEN are both set: unset the one you do not want'
 	if ! command -v go >/dev/null 2>&1; then
 		problem 'go is not on PATH. Install Go 1.26 or later: https://go.dev/doc/install'

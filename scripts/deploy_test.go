@@ -199,6 +199,10 @@ var deployments = map[string]deployment{
 		env: map[string]string{"CALLBACK_TOKEN": "first-token-0123456789,0123456789abcde"}, cli: []cli{npm}, status: 1,
 		says: []string{"FAILED   CALLBACK_TOKEN       has a token that is too short"}, not: []string{"0123456789abcde"},
 	},
+	"placeholders_of_the_README": {
+		env: map[string]string{"RECORD_BUCKET": "examplebucket-1250000000", "TENCENT_SECRET_ID": "…"}, cli: []cli{npm}, status: 1,
+		says: []string{"examplebucket-1250000000 is a placeholder", "TENCENT_SECRET_ID is a placeholder of the README"},
+	},
 	"no_role":            {env: map[string]string{"FUNCTION_ROLE": ""}, cli: []cli{npm}, status: 1, says: []string{"FAILED   FUNCTION_ROLE", "is not set: the name of the execution role", "a setting is wrong"}},
 	"no_go":              {noGo: true, cli: []cli{npm}, status: 1, says: []string{"go is not on PATH", "https://go.dev/doc/install"}},
 	"both_kinds_of_auth": {env: map[string]string{"CALLBACK_AUTH": "none"}, cli: []cli{npm}, status: 1, says: []string{"are both set"}},
