@@ -35,7 +35,7 @@ func TestSimulation(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) { newSimulation(t, *seed).course() })
 		return
 	}
-	courses := testsize.Pick(25, 1500)
+	courses := testsize.Pick(25, 400)
 	var totals simulationTotals
 	t.Run("courses", func(t *testing.T) {
 		const workers = 2
