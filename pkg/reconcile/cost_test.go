@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -168,4 +169,30 @@ func (w *world) addRun() {
 	if _, err := w.ci.AddRun(media, run, cilocal.Plan{Lost: true}); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// The bounds on requests at a time hold over all buckets.
+func TestRequestsAtATime(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		var buckets []reconcile.Bucket
+		for n := range 8 {
+			name := fmt.Sprintf("media%d-1250000000", n)
+			buckets = append(buckets, reconcile.Bucket{Name: name, Region: region})
+			if err := errors.Join(w.ci.CreateBucket(name, region), w.cos.CreateBucket(name, region)); err != nil {
+				t.Fatal(err)
+			}
+			for i := range 30 {
+				job := cilocal.Job{ID: fmt.Sprintf("j%d-%d", n, i), Tag: "Transcode", Output: cilocal.Object{Key: fmt.Sprint("out/", i)}}
+				if _, err := w.ci.AddJob(name, job, cilocal.Plan{Age: time.Hour, Lost: true}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
+		w.mustRun(reconcile.Counts{Checked: 240, Repaired: 240}, func(o *reconcile.Options) { o.Buckets = buckets })
+		if w.net.mostCI != ci.MaxRequests || w.net.mostCOS != reconcile.MaxCOSRequests {
+			t.Errorf("%d requests to CI and %d to COS at a time", w.net.mostCI, w.net.mostCOS)
+		}
+	})
 }

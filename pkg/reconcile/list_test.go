@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 )
@@ -315,7 +316,11 @@ func TestUntilInTheFuture(t *testing.T) {
 			`{"version":1,"tags":{"Transcode":{"until":"2030-01-01T00:00:00Z","began":"2030-01-01T00:00:00Z","next":"x","since":"2030-01-01T00:00:00Z"}}}`,
 		} {
 			w.put("ci/reconcile/"+media+".json", state)
+			before := w.net.count()
 			w.run()
+			if list := w.net.since(before)[1]; strings.Contains(state, "began") == strings.Contains(list, "startCreationTime=2000") {
+				t.Errorf("of %s, it asked %s", state, list)
+			}
 			time.Sleep(time.Minute)
 			w.run()
 			if got := time.Since(w.until()); got < 2*time.Minute || got > 4*time.Minute {
@@ -382,6 +387,32 @@ func TestPageLongerThanARun(t *testing.T) {
 			if _, err := w.runFor(time.Second); err != nil {
 				t.Fatal(err)
 			}
+		}
+	})
+}
+
+// So does a list that goes on, in another run, with jobs from before Until.
+func TestOutOfOrderInAnotherRun(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addMany(250, time.Hour)
+		b, err := w.instance().options().CI.Bucket(media, region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		page, err := b.ListJobs(t.Context(), ci.JobsQuery{Tag: "Transcode", OrderByTime: ci.Asc, Size: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := func(ago time.Duration) string { return time.Now().Add(-ago).Format(time.RFC3339) }
+		w.put("ci/reconcile/"+media+".json", fmt.Sprintf(`{"version":1,"tags":{"Transcode":{"until":%q,"next":%q,"since":%q,"began":%q}}}`,
+			at(30*time.Minute), page.NextToken, at(3*time.Hour), at(10*time.Minute)))
+		w.net.meddle = hangFrom("j0110")
+		if r, err := w.runFor(5 * time.Second); err != nil || r.Complete || r.Repaired != 100 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if want := at(3*time.Hour + 5*time.Second); w.until().After(time.Now().Add(-3*time.Hour)) || w.state().Tags["Transcode"].Next == "" {
+			t.Errorf("it came to %v, want about %s", w.until(), want)
 		}
 	})
 }
