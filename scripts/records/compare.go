@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
@@ -156,7 +157,7 @@ func (t *tool) audit(ctx context.Context, since string, all bool) error {
 	if err != nil {
 		return err
 	}
-	entries, err := t.listEntries(ctx, w.catalog, recordKinds(), from, time.Time{})
+	entries, err := t.listEntries(ctx, w.catalog, model.Kinds(), from, time.Time{})
 	if err != nil {
 		return err
 	}

@@ -265,6 +265,7 @@ func TestExitStatus(t *testing.T) {
 		"both_formats":      {args: []string{"list", "--json", "--csv"}, want: exitUsage},
 		"show_without_id":   {args: []string{"show"}, want: exitUsage},
 		"no_such_record":    {args: []string{"show", "j404"}, want: exitNotFound},
+		"no_id_at_all":      {args: []string{"show", "../../x y"}, want: exitNotFound},
 		"no_keys":           {args: []string{"list"}, environ: []string{"RECORD_BUCKET=" + recordBucket}, want: exitNoCredentials},
 		"wrong_settings":    {args: []string{"list"}, environ: append([]string{"RECORD_REGION=nowhere!"}, c.environ[0], c.environ[3], c.environ[4]), want: exitFindings},
 		"no_buckets":        {args: []string{"reconcile", "--dry-run"}, environ: append([]string{}, c.environ[0], c.environ[1], c.environ[3], c.environ[4]), want: exitFindings},

@@ -8,12 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 )
-
-// recordKinds are the kinds of all records.
-func recordKinds() []model.Kind { return model.Kinds() }
 
 func (t *tool) serveCommand() *cobra.Command {
 	var listen string

@@ -16,6 +16,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
@@ -73,7 +74,7 @@ func openTab(t *testing.T, b *board.Board) *tab {
 		t.Fatal(err)
 	}
 	var limit context.CancelFunc
-	tab.ctx, limit = context.WithTimeout(ctx, 2*time.Minute)
+	tab.ctx, limit = context.WithTimeout(ctx, 6*time.Minute)
 	t.Cleanup(limit)
 	tab.watch()
 	return tab
@@ -355,7 +356,7 @@ func TestHostileInBrowser(t *testing.T) {
 }
 
 // TestLayout looks at each page at the width of a telephone and of a screen, in the light
-// and in the dark, and keeps the pictures as artifacts of the test. Nothing may stick out
+// and, at full size, in the dark and in colours that the system forces on it, and keeps the pictures as artifacts of the test. Nothing may stick out
 // of the page.
 func TestLayout(t *testing.T) {
 	t.Parallel()
@@ -368,8 +369,8 @@ func TestLayout(t *testing.T) {
 		"failures": "/failures", "rejected": "/rejected", "reconciliation": "/reconciliation", "retag": "/jobs/" + sample.Replaced + "/retag", "submit": "/submit",
 	}
 	for _, width := range []int64{360, 1280} {
-		for _, theme := range []string{"light", "dark"} {
-			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: theme}}}
+		for theme, feature := range themes() {
+			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{&feature}}
 			if _, err := chromedp.Call(tab.ctx, emulation.SetEmulatedMedia, media); err != nil {
 				t.Fatal(err)
 			}
@@ -381,6 +382,16 @@ func TestLayout(t *testing.T) {
 		}
 	}
 	tab.checkQuiet()
+}
+
+// themes are the colours in which pages are looked at.
+func themes() map[string]emulation.MediaFeature {
+	light := map[string]emulation.MediaFeature{"light": {Name: "prefers-color-scheme", Value: "light"}}
+	return testsize.Pick(light, map[string]emulation.MediaFeature{
+		"light":  {Name: "prefers-color-scheme", Value: "light"},
+		"dark":   {Name: "prefers-color-scheme", Value: "dark"},
+		"forced": {Name: "forced-colors", Value: "active"},
+	})
 }
 
 // checkLayout takes a picture of a page and looks whether it fits.

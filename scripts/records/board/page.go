@@ -329,8 +329,13 @@ func (v view) Reading() string {
 // Problem says what kept the board from listing or reading; empty if nothing did.
 func (v view) Problem() string { return v.r.known.problem }
 
-// Listed returns when the bucket was last listed.
-func (v view) Listed() time.Time { return v.r.known.listed }
+// ListedAt writes when the bucket was last listed; empty before the first time.
+func (v view) ListedAt() string {
+	if v.r.known.listed.IsZero() {
+		return ""
+	}
+	return v.r.known.listed.In(v.r.now.Location()).Format("15:04")
+}
 
 // RejectedCount returns how many rejected bodies there are.
 func (v view) RejectedCount() int { return len(v.r.known.rejected) }

@@ -11,6 +11,7 @@ import (
 )
 
 const (
+	maxTreeBytes = 2 << 20 // of a text that is shown as a tree
 	maxTreeNodes = 2000    // nodes of a tree that are shown
 	maxTreeDepth = 40      // levels of a tree that are shown
 	maxTreeText  = 4 << 10 // bytes of a value that are shown
@@ -28,8 +29,12 @@ type treeNode struct {
 	Open     bool // shown opened: the top, and what failed
 }
 
-// newTree reads a JSON text into a tree. It returns nil where it is none.
+// newTree reads a JSON text into a tree. It returns nil where it is none, or too long to
+// be read by anybody.
 func newTree(body []byte) *treeNode {
+	if len(body) > maxTreeBytes {
+		return nil
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber() // an id with twenty digits stays what it is
 	b := treeBuilder{decoder: decoder, room: maxTreeNodes}

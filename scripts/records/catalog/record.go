@@ -15,7 +15,7 @@ type Version struct {
 	Object
 	Summary *Summary
 	Current bool     // it is the record; the others are in its history
-	Changes []Change // from the version before it; of the oldest, none
+	Changes []Change // from the version before it; none of the oldest, nor where one is over 2 MB
 	More    int      // changes that are not named
 }
 
@@ -44,6 +44,9 @@ type View struct {
 	Omitted  int       // versions of the history that were not read
 }
 
+// maxCompared is how long a version may be whose changes are named, in bytes.
+const maxCompared = 2 << 20
+
 // maxVersions bounds how much of a history is read. A job has one version or two.
 const maxVersions = 20
 
@@ -57,6 +60,9 @@ func nameInKey(kind model.Kind, id string) string {
 // written as CI has it or as it stands in the key. The error wraps ErrNotFound where there
 // is no record.
 func (c *Catalog) Find(ctx context.Context, id string) (*View, error) {
+	if !mayBeID(id) {
+		return nil, fmt.Errorf("record of %.100q: %w", id, ErrNotFound)
+	}
 	for _, kind := range model.Kinds() {
 		view, err := c.Open(ctx, kind, nameInKey(kind, id))
 		if !errors.Is(err, ErrNotFound) {
@@ -65,6 +71,17 @@ func (c *Catalog) Find(ctx context.Context, id string) (*View, error) {
 	}
 	return nil, fmt.Errorf("record of %.100q: %w", id, ErrNotFound)
 }
+
+// mayBeID reports whether a text may be an id, or an id as it stands in a key. What may not
+// be is not worth a request.
+func mayBeID(text string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+/=~"
+	return text != "" && len(text) <= maxIDInKey && strings.Trim(text, letters) == ""
+}
+
+// maxIDInKey is how long an id may be in a key: a trace_id of 96 characters, each of which
+// may be written as three.
+const maxIDInKey = 288
 
 // Open returns one record with its history. name is the id as it stands in the key.
 func (c *Catalog) Open(ctx context.Context, kind model.Kind, name string) (*View, error) {
@@ -128,7 +145,9 @@ func versionsOf(current Object, history []*Object) []Version {
 	}
 	slices.SortStableFunc(versions, func(a, b Version) int { return model.Compare(b.Body, a.Body) })
 	for i := range len(versions) - 1 {
-		versions[i].Changes, versions[i].More = Changes(versions[i+1].Body, versions[i].Body)
+		if max(len(versions[i].Body), len(versions[i+1].Body)) <= maxCompared {
+			versions[i].Changes, versions[i].More = Changes(versions[i+1].Body, versions[i].Body)
+		}
 	}
 	return versions
 }
