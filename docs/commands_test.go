@@ -221,13 +221,13 @@ func shell(t *testing.T, script string, environment ...string) string {
 	return string(said)
 }
 
-// TestReadmeSettings writes the settings file as the README says, and has the doctor's policy and checks of the
-// settings take what it holds.
+// TestReadmeSettings writes the settings file as the README says, and has the doctor print the policy and check the
+// settings: it takes what the file holds, but for the bucket, which is an example.
 func TestReadmeSettings(t *testing.T) {
 	t.Parallel()
 	for _, readme := range []string{"README.md", "README.zh-CN.md"} {
 		want := map[string]string{
-			"RECORD_BUCKET": "records-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback",
+			"RECORD_BUCKET": "examplebucket-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback",
 			"CALLBACK_TOKEN": "0123456789abcdef0123456789abcdef", "TENCENT_SECRET_ID": "…", "TENCENT_SECRET_KEY": "…",
 			"TENCENTCLOUD_SECRETID": "…", "TENCENTCLOUD_SECRETKEY": "…",
 		}
@@ -235,16 +235,30 @@ func TestReadmeSettings(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", readme, diff)
 		}
-		programs.Lock()
-		doctor := build(t, "doctor")
-		programs.Unlock()
-		command := exec.CommandContext(t.Context(), doctor, "-policy")
-		command.Env = environment(got)
-		policy, err := command.CombinedOutput()
-		if err != nil || !strings.Contains(string(policy), "qcs::cos:ap-guangzhou:uid/1250000000:records-1250000000/ci/*") {
-			t.Errorf("%s: the policy: %v\n%s", readme, err, policy)
+		policy, _ := doctor(t, got, "-policy")
+		if !strings.Contains(policy, "qcs::cos:ap-guangzhou:uid/1250000000:examplebucket-1250000000/ci/*") {
+			t.Errorf("%s: the policy:\n%s", readme, policy)
+		}
+		if said, status := doctor(t, got, "-settings"); status != 1 || !strings.Contains(said, "examplebucket-1250000000 is a placeholder") {
+			t.Errorf("%s: what is to be replaced would be deployed: status %d\n%s", readme, status, said)
+		}
+		got["RECORD_BUCKET"] = "records-1250000000"
+		if said, status := doctor(t, got, "-settings"); status != 0 {
+			t.Errorf("%s: what was replaced is refused: status %d\n%s", readme, status, said)
 		}
 	}
+}
+
+// doctor runs scripts/doctor with exactly these variables, and returns what it said and its status.
+func doctor(t *testing.T, variables map[string]string, flag string) (said string, status int) {
+	t.Helper()
+	programs.Lock()
+	path := build(t, "doctor")
+	programs.Unlock()
+	command := exec.CommandContext(t.Context(), path, flag)
+	command.Env = environment(variables)
+	output, _ := command.CombinedOutput()
+	return string(output), command.ProcessState.ExitCode()
 }
 
 // environment returns variables as a program takes them.

@@ -91,6 +91,7 @@ func TestValidation(t *testing.T) {
 		{"zip_file", cty.StringVal("../../dist/ci-callback.zip"), false},
 		{"record_bucket", cty.StringVal("records-1250000000"), true},
 		{"record_bucket", cty.StringVal("records"), false},
+		{"record_bucket", cty.StringVal("examplebucket-1250000000"), false},
 		{"record_bucket", cty.StringVal("-records-1250000000"), false},
 		{"record_prefix", cty.StringVal(""), true},
 		{"record_prefix", cty.StringVal("a/b-"), true},

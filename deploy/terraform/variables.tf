@@ -41,8 +41,8 @@ variable "record_bucket" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,}$", var.record_bucket))
-    error_message = "A bucket has the form <name>-<appid>, the name of small letters, digits and hyphens: records-1250000000."
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,}$", var.record_bucket)) && !can(regex("^examplebucket-", var.record_bucket))
+    error_message = "Name a bucket of your own, <name>-<appid>, the name of small letters, digits and hyphens."
   }
 }
 
