@@ -297,6 +297,9 @@ func TestSubmit(t *testing.T) {
 	}
 	_, body := send(t, s, http.MethodPost, "/jobs", transcode("<CallBack>http://a.localhost/</CallBack><CallBackFormat>json</CallBackFormat>"))
 	j := s.Jobs(bucket)[0]
+	if want := (cilocal.Object{Bucket: bucket, Region: region, Key: "in/a.mp4"}); j.Input != want {
+		t.Errorf("input %+v, want %+v", j.Input, want)
+	}
 	if j.UserData != "mine & yours" || j.CallbackFormat != "JSON" || j.Callback != "http://a.localhost/" || !strings.Contains(body, "<UserData>mine &amp; yours</UserData>") {
 		t.Errorf("%+v\n%s", j, body)
 	}

@@ -63,6 +63,9 @@ func (c *call) requestedJobs(request *element) ([]*job, error) {
 		if err != nil {
 			return nil, err
 		}
+		if described.Input.Key != "" {
+			described.Input.Bucket, described.Input.Region = c.bucket.name, c.Request.Region
+		}
 		if jobs[i], err = c.server.newJob(c.bucket, described); err != nil {
 			return nil, err
 		}
