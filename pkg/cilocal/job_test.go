@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -370,5 +371,57 @@ func TestLimitsOfRequests(t *testing.T) {
 	}
 	for _, body := range []string{userData(maxUserData + 1), padded(maxBody + 1)} {
 		wantError(t, s, http.MethodPost, "/jobs", body, http.StatusBadRequest, "InvalidArgument")
+	}
+}
+
+// TestManyClients submits, asks, cancels and lists from many sides at once: each job is
+// there once, and called back once unless it was cancelled.
+func TestManyClients(t *testing.T) {
+	t.Parallel()
+	const clients, jobsEach = 8, 20
+	callbacks := &receiver{}
+	s := cilocaltest.New(t, cilocal.Options{
+		COS: newCOS(t), Transport: callbacks, Plan: func(j cilocal.Job) cilocal.Plan {
+			if j.UserData == "cancel" {
+				return cilocal.Plan{Run: time.Hour}
+			}
+			return cilocal.Plan{Run: time.Millisecond}
+		},
+	}, bucket)
+	must(t, s.SetCallback(bucket, "http://function.localhost/", "JSON"))
+	var working sync.WaitGroup
+	for range clients {
+		working.Go(func() {
+			for i := range jobsEach {
+				body := transcode("")
+				if i%4 == 0 {
+					body = strings.Replace(body, "mine &amp; yours", "cancel", 1)
+				}
+				_, answer := send(t, s, http.MethodPost, "/jobs", body)
+				_, rest, _ := strings.Cut(answer, "<JobId>")
+				id, _, _ := strings.Cut(rest, "</JobId>")
+				if i%4 == 0 {
+					send(t, s, http.MethodPut, "/jobs/"+id+"?cancel", "")
+				}
+				get(t, s, "/jobs/"+id)
+				get(t, s, "/jobs?tag=Transcode&size=100")
+				s.Jobs(bucket)
+				s.Deliveries()
+			}
+		})
+	}
+	working.Wait()
+	const cancelled = clients * jobsEach / 4
+	for deadline := time.Now().Add(time.Minute); len(s.Deliveries()) < clients*jobsEach-cancelled && time.Now().Before(deadline); {
+		s.RunDue()
+	}
+	must(t, s.Close())
+	states := map[string]int{}
+	for _, j := range s.Jobs(bucket) {
+		states[j.State]++
+	}
+	want := map[string]int{cilocal.Success: clients*jobsEach - cancelled, cilocal.Cancel: cancelled}
+	if diff := cmp.Diff(want, states); diff != "" || len(callbacks.received()) != want[cilocal.Success] {
+		t.Errorf("%d callbacks; states (-want +got):\n%s", len(callbacks.received()), diff)
 	}
 }

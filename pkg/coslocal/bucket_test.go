@@ -267,3 +267,19 @@ func TestDeny(t *testing.T) {
 	_, _, err = sdk.Object.GetTagging(context.Background(), "k")
 	must(t, err)
 }
+
+// TestBucketNames takes the names that COS takes, at the limits too.
+func TestBucketNames(t *testing.T) {
+	t.Parallel()
+	s, err := coslocal.New(coslocal.Options{})
+	must(t, err)
+	for name, taken := range map[string]bool{
+		"a-1": true, "a-b-1": true, "0-0": true, strings.Repeat("a", 50) + "-1": true,
+		"": false, "a": false, "-1": false, "a-": false, "a--1": false, "ab--1": false, "-a-1": false, "A-1": false, "a_b-1": false,
+		"a.b-1": false, "a-1x": false, strings.Repeat("a", 51) + "-1": false, "é-1": false, "a/b-1": false,
+	} {
+		if err := s.CreateBucket(name, ""); (err == nil) != taken {
+			t.Errorf("bucket %q: %v", name, err)
+		}
+	}
+}

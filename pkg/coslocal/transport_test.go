@@ -123,3 +123,25 @@ func TestRoundTripUnknownLength(t *testing.T) {
 		t.Errorf("%d %s, stored %q", response.StatusCode, body, o.Body)
 	}
 }
+
+// TestHandlerTransport shows what a handler sees of a request that came over no socket, and
+// what its client sees of the answer.
+func TestHandlerTransport(t *testing.T) {
+	t.Parallel()
+	client := &http.Client{Transport: coslocal.HandlerTransport{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		w.Header().Set("X-Seen", r.Method+" "+r.Host+r.RequestURI+" "+r.RemoteAddr+" "+string(body))
+		w.WriteHeader(http.StatusTeapot)
+		w.Header().Set("X-Too-Late", "1")
+		_, _ = io.WriteString(w, "hello")
+	})}}
+	response, err := client.Post("http://a.localhost/b?c=d", "text/plain", strings.NewReader("x"))
+	must(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	must(t, err)
+	if response.StatusCode != http.StatusTeapot || string(body) != "hello" || response.Header.Get("X-Too-Late") != "" ||
+		response.Header.Get("X-Seen") != "POST a.localhost/b?c=d 127.0.0.1:0 x" {
+		t.Errorf("%s %v %q", response.Status, response.Header, body)
+	}
+}
