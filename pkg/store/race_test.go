@@ -22,7 +22,7 @@ import (
 // differ; here they differ by a factor of ten.
 func TestFiveWayRaces(t *testing.T) {
 	t.Parallel()
-	races := testsize.Pick(300, 10_000)
+	races := testsize.Pick(300, 2_000)
 	behind := 0
 	for n := range races {
 		synctest.Test(t, func(t *testing.T) {
