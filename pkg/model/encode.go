@@ -72,7 +72,8 @@ func (r *Record) appendObjects(out []byte) []byte {
 	return out
 }
 
-// encodedSize returns how long the record is at most, but for the workflow, which is short.
+// encodedSize returns how long the record is at most, where the workflow is as short as
+// they are.
 func (r *Record) encodedSize() int {
 	const each = len(`{"bucket":"","region":"","object":"","md5":"","url":""},`)
 	size := 1024 + len(r.Detail) + len(r.Outputs)*each + jsonSize(r.UserData)

@@ -39,8 +39,8 @@ func summary(r *model.Record) []string {
 	return lines
 }
 
-// TestWhatCallbacksSay asserts the top of the records of callbacks that people met, or that
-// the documentation or an SDK describes. Each is in testdata, as XML, JSON or both.
+// TestWhatCallbacksSay asserts the top of the records of callbacks that people met, or
+// that the documentation or an SDK describes. Each is in testdata, as XML, JSON or both.
 func TestWhatCallbacksSay(t *testing.T) {
 	t.Parallel()
 	const (
@@ -179,8 +179,8 @@ func TestNewestOfTheField(t *testing.T) {
 	}
 }
 
-// TestSameSecond asserts that two ends of one job in the same second leave the same record
-// in either order.
+// TestSameSecond asserts that two ends of one job in the same second leave the same
+// record in either order.
 func TestSameSecond(t *testing.T) {
 	t.Parallel()
 	failed := encode(t, readFile(t, filepath.Join(callbacksDir, "transcode-again-failed.json")))
@@ -235,8 +235,8 @@ func TestPartial(t *testing.T) {
 	}
 }
 
-// TestOutputKeyBytes asserts that the longest keys of one job are taken, as are short ones
-// of several, but not the longest of more than one.
+// TestOutputKeyBytes asserts that the longest keys of one job are taken, as are short
+// ones of several, but not the longest of more than one.
 func TestOutputKeyBytes(t *testing.T) {
 	t.Parallel()
 	const bound = "the keys of all outputs of one callback have more than 17000000 bytes"
@@ -286,7 +286,8 @@ func TestEmptyBodyIsAProbe(t *testing.T) {
 	}
 }
 
-// TestControlCharacter asserts that a message that XML cannot hold is refused where it is.
+// TestControlCharacter asserts that a message that XML cannot hold is refused where it
+// is.
 func TestControlCharacter(t *testing.T) {
 	t.Parallel()
 	body := "<Response>\n<JobsDetail><Code>ResourceDownloadFailed</Code><Message>bad title: \b</Message><JobId>j1</JobId></JobsDetail></Response>"
@@ -319,8 +320,9 @@ func TestVersionsOfOneBody(t *testing.T) {
 	}
 }
 
-// TestUpgrade folds records of version 1, as they were written before, with callbacks that
-// come again, in every order: what is left is what the callbacks alone would have left.
+// TestUpgrade folds records of version 1, as they were written before, with callbacks
+// that come again, in every order: what is left is what the callbacks alone would have
+// left.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../../testdata/records-1/*.json")
@@ -347,8 +349,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// TestUpgradeOfALiveStream folds the records of version 1 of a live stream's callbacks with
-// the callbacks again.
+// TestUpgradeOfALiveStream folds the records of version 1 of a live stream's callbacks
+// with the callbacks again.
 func TestUpgradeOfALiveStream(t *testing.T) {
 	t.Parallel()
 	var records [][]byte

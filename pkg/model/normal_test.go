@@ -12,8 +12,8 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// TestNormalForm has in each case what stands beside the JobId in a JobsDetail, as XML or as
-// JSON members, and the same in normal form.
+// TestNormalForm has in each case what stands beside the JobId in a JobsDetail, as XML or
+// as JSON members, and the same in normal form.
 func TestNormalForm(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct{ xml, json, want string }{

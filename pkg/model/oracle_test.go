@@ -158,7 +158,8 @@ func envelopes(r *model.Record) []string {
 	}
 }
 
-// isSimple reports whether this is a review in the Simple form, whose detail is the whole body.
+// isSimple reports whether this is a review in the Simple form, whose detail is the whole
+// body.
 func isSimple(r *model.Record) bool {
 	var d struct {
 		Data struct {

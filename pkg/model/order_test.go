@@ -81,8 +81,8 @@ func TestCompare(t *testing.T) {
 
 func sign(n int) int { return min(1, max(-1, n)) }
 
-// TestNewestCallback has in each case callbacks of one job from the oldest to the newest, in
-// all kinds, and folds each permutation of them.
+// TestNewestCallback has in each case callbacks of one job from the oldest to the newest,
+// in all kinds, and folds each permutation of them.
 func TestNewestCallback(t *testing.T) {
 	t.Parallel()
 	tests := map[string][]string{

@@ -26,10 +26,10 @@ import (
 //	Snapshot, StreamExtract, SuperResolution, Transcode, TranscodePro, Tts, VideoEnhance,
 //	VideoMontage, VideoProcess, VideoSynthesis, VoiceSeparate
 //	                      MediaResult.OutputFile; Snapshot: SpriteOutputFile too
-//	PicProcess            PicProcessResult[].ObjectName, with a State;
-//	                      PicProcessResult[].UploadResult.ProcessResults.Object[].Key, with a Location
+//	PicProcess            PicProcessResult[].ObjectName, with a State; of several rules,
+//	                      UploadResult.ProcessResults.Object[].Key there, with a Location
 //	SpeechRecognition     SpeechRecognitionResult.ObjectName and DetailObjectName
-//	DocProcess            DocProcessResult.PageInfo[].TgtUri; a page that failed is not listed
+//	DocProcess            DocProcessResult.PageInfo[].TgtUri; a failed page is not listed
 //	FileCompress          FileCompressResult.Object, with a Bucket and a Region
 //	FileUncompress        FileUncompressResult.FileList.Contents[].Key, with a Bucket and a
 //	                      Region of FileUncompressResult, where a listing was asked for
@@ -37,15 +37,15 @@ import (
 //	PosterProduction, and types that nobody knows yet
 //	                      Output.Object
 //	VoiceSeparate, StreamExtract without a MediaResult
-//	                      Output.AuObject, BassObject, DrumObject; Output.StreamExtract[].Object
+//	                      Output.AuObject, BassObject, DrumObject, StreamExtract[].Object
 //	MediaInfo, ExtractDigitalWatermark, VideoTag, QualityEstimate, WordsGeneralize,
 //	SoundHound, VocalScore, VideoTargetRec, SplitVideoParts, DnaJob, ImageInspect,
 //	FileHashCode, virus detection
 //	                      none: what they find is in the detail
 //	reviews of video      MaskInfo.RecordInfo.Output.Object, a masked copy, with a Code;
 //	                      MaskInfo.LiveInfo.Output of a live stream, a URL or a key
-//	workflow runs         Tasks[].ResultInfo.ObjectInfo[] and SpriteObjectInfo[]: ObjectName,
-//	                      with an ObjectUrl and a Code
+//	workflow runs         Tasks[].ResultInfo.ObjectInfo[] and SpriteObjectInfo[], with an
+//	                      ObjectUrl and a Code
 //
 // An entry that says by a State or a Code of its own that it did not succeed is no output,
 // and where an operation has such an entry, Output is not taken for what it wrote. No
@@ -268,15 +268,14 @@ func objectURLs(file *node) map[string]string {
 }
 
 // keyResolver turns the names of the objects of one file into keys. A name is relative to
-// the file's ObjectPrefix, or the whole key already: both are seen. In this table the
-// prefix is out/seg-, but in the last two rows.
+// the file's ObjectPrefix, or the whole key already: both are seen.
 //
-//	name        other names   MD5s of     key           because
-//	0           1             -           out/seg-0     it does not begin with the prefix
-//	out/seg-0   -             -           out/seg-0     it does
-//	out/seg-0   -    out/seg-out/seg-0    out/seg-out/seg-0    that key has an MD5
-//	10          2    (prefix 1)  -        110           2 lacks the prefix, which is too short to tell
-//	10          11   (prefix 1)  -        10            all begin with it
+//	prefix     name        key         because
+//	out/seg-   0           out/seg-0   it does not begin with the prefix
+//	out/seg-   out/seg-0   out/seg-0   it does, so that it is the whole key
+//	a/         a/b         a/a/b       that is the key of an Md5Info
+//	1          10          110         there are names without the prefix, which is too short
+//	1          10          10          all names begin with the prefix
 type keyResolver struct {
 	prefix string
 	md5Of  map[string]string // by key

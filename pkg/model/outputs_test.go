@@ -166,10 +166,10 @@ func TestOutputs(t *testing.T) {
 // relative names below a prefix, and the MD5s of whole or of relative keys.
 func TestManyOutputs(t *testing.T) {
 	t.Parallel()
-	const most = 10_000
+	const pictures = 10_000
 	prefix := strings.Repeat("folder/", 26) + "snapshot-"
 	var names, whole, relative []string
-	for i := range most {
+	for i := range pictures {
 		names = append(names, fmt.Sprintf(`"%d.jpg"`, i))
 		whole = append(whole, fmt.Sprintf(`{"ObjectName":"%s%d.jpg","Md5":"%032d"}`, prefix, i, i))
 		relative = append(relative, fmt.Sprintf(`{"ObjectName":"%d.jpg","Md5":"%032d"}`, i, i))
@@ -181,9 +181,9 @@ func TestManyOutputs(t *testing.T) {
 				`"ObjectPrefix":%q,"ObjectName":[%s],"Md5Info":[%s]}}}}}`, prefix, strings.Join(names, ","), md5s))
 			last := "examplebucket-1250000000/ap-chongqing/" + prefix + "9999.jpg"
 			if md5s != "" {
-				last += fmt.Sprintf("=%032d", most-1)
+				last += fmt.Sprintf("=%032d", pictures-1)
 			}
-			if len(got) != most || got[most-1] != last {
+			if len(got) != pictures || got[pictures-1] != last {
 				t.Errorf("%d outputs, the last %s", len(got), got[len(got)-1])
 			}
 		})

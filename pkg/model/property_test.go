@@ -381,8 +381,8 @@ func drawVersion(kind string) *rapid.Generator[string] {
 	})
 }
 
-// drawProvenance returns the bytes of a record as they are, or as version 1 had them, or as
-// if CI had said so when it was asked, or as a later version may have them.
+// drawProvenance returns the bytes of a record as they are, or as version 1 had them, or
+// as if CI had said so when it was asked, or as a later version may have them.
 func drawProvenance(t *rapid.T, encoded []byte) string {
 	r, err := model.ParseRecord(encoded)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
-// TestQueried reads elements of CI's answers to queries. What a query says otherwise than a
-// callback is in the names of the cases.
+// TestQueried reads elements of CI's answers to queries. What a query says otherwise than
+// a callback is in the names of the cases.
 func TestQueried(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -73,8 +73,8 @@ func TestQueried(t *testing.T) {
 	}
 }
 
-// TestQueriedIsTheCallback asserts that CI's answer makes the same record as the callback,
-// where it says the same, but for the source and the event.
+// TestQueriedIsTheCallback asserts that CI's answer makes the same record as the
+// callback, where it says the same, but for the source and the event.
 func TestQueriedIsTheCallback(t *testing.T) {
 	t.Parallel()
 	for name, files := range callbacks(t) {

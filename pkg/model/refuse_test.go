@@ -191,9 +191,9 @@ func TestLimits(t *testing.T) {
 		return `{"JobsDetail":[{"JobId":"j1","Operation":{"MediaResult":{"OutputFile":[` + files + `]}}}]}`
 	}
 	tests := map[string]struct {
-		body func(n int) string
-		most int
-		want string // of the refusal of one more
+		body  func(n int) string
+		limit int
+		want  string // of the refusal of one more
 	}{
 		"id": {
 			func(n int) string { return `{"JobsDetail":{"JobId":"` + repeat("a", n) + `"}}` }, 64,
@@ -269,10 +269,10 @@ func TestLimits(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := model.Decode([]byte(test.body(test.most))); err != nil {
-				t.Errorf("%d: %v", test.most, err)
+			if _, err := model.Decode([]byte(test.body(test.limit))); err != nil {
+				t.Errorf("%d: %v", test.limit, err)
 			}
-			if diff := cmp.Diff(test.want, refusal(t, test.body(test.most+1)).Error()); diff != "" {
+			if diff := cmp.Diff(test.want, refusal(t, test.body(test.limit+1)).Error()); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
 		})

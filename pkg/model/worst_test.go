@@ -164,7 +164,7 @@ func TestWorstBodies(t *testing.T) {
 	}
 	if underRace || !testsize.Full() {
 		for name, body := range worstBodies(1<<16, 1<<16) {
-			if _, err := spend([]byte(body()), func() {}); err != nil {
+			if _, err := decodeAndEncode([]byte(body()), func() {}); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -225,7 +225,7 @@ func measureStdin(t *testing.T, size string) {
 	}
 	var c cost
 	start := time.Now()
-	if c.Outcome, err = spend(body, func() { c.DecodeMiB = peakMiB() }); err != nil {
+	if c.Outcome, err = decodeAndEncode(body, func() { c.DecodeMiB = peakMiB() }); err != nil {
 		t.Fatal(err)
 	}
 	c.Seconds, c.MiB = time.Since(start).Seconds(), peakMiB()
@@ -248,8 +248,9 @@ func exitAbove(size uint64) {
 	}
 }
 
-// spend decodes a body and encodes its records one by one, and returns how that ended.
-func spend(body []byte, decoded func()) (string, error) {
+// decodeAndEncode decodes a body and encodes its records one by one, and returns how that
+// ended.
+func decodeAndEncode(body []byte, decoded func()) (string, error) {
 	c, err := model.Decode(body)
 	decoded()
 	if _, ok := errors.AsType[*model.MalformedError](err); err != nil && !ok {
