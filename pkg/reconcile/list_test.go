@@ -190,9 +190,11 @@ func TestRefusedToken(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, cilocal.Options{})
 				w.addMany(300, within)
-				w.net.meddle = hangFrom("j0100")
-				if r, err := w.runFor(5 * time.Second); err != nil || r.Complete || r.Repaired != 100 {
-					t.Fatalf("%+v, %v", r, err)
+				for _, id := range []string{"j0100", "j0200"} { // the second run goes into the same second
+					w.net.meddle = hangFrom(id)
+					if r, err := w.runFor(5 * time.Second); err != nil || r.Complete || r.Repaired != 100 {
+						t.Fatalf("%+v, %v", r, err)
+					}
 				}
 				refused := 0
 				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
@@ -413,6 +415,35 @@ func TestOutOfOrderInAnotherRun(t *testing.T) {
 		}
 		if want := at(3*time.Hour + 5*time.Second); w.until().After(time.Now().Add(-3*time.Hour)) || w.state().Tags["Transcode"].Next == "" {
 			t.Errorf("it came to %v, want about %s", w.until(), want)
+		}
+	})
+}
+
+// A listing that had to leave a job behind is begun again, however far it came.
+func TestHeldHalfWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("deep", 3*time.Hour, cilocal.Plan{}, func(j *cilocal.Job) {
+			j.Operation = strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+		})
+		w.addMany(250, time.Hour)
+		hang := hangFrom("j0200")
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if strings.Contains(r.URL.Path, "/rejected/") {
+				return errorOf(r, http.StatusForbidden, "AccessDenied"), nil
+			}
+			return hang(r, do)
+		}
+		if r, err := w.runFor(5 * time.Second); err != nil || r.Complete || r.Repaired < 150 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if l := w.state().Tags["Transcode"]; l.Next != "" || l.Until.After(time.Now().Add(-72*time.Hour)) {
+			t.Errorf("it came to %+v", l)
+		}
+		w.net.meddle = nil
+		w.run()
+		if len(w.cos.Keys(records, "ci/rejected/")) != 1 {
+			t.Error("the job that was left is not kept")
 		}
 	})
 }
