@@ -189,12 +189,16 @@ func TestRefusedToken(t *testing.T) {
 		t.Run(within.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, cilocal.Options{})
+				created := time.Now().Add(-time.Hour - within)
 				w.addMany(300, within)
 				for _, id := range []string{"j0100", "j0200"} { // the second run goes into the same second
 					w.net.meddle = hangFrom(id)
 					if r, err := w.runFor(5 * time.Second); err != nil || r.Complete || r.Repaired != 100 {
 						t.Fatalf("%+v, %v", r, err)
 					}
+				}
+				if second := created.Truncate(time.Second); within < time.Second && !w.until().Equal(second) {
+					t.Errorf("within a second, it came to %v, want %v", w.until(), second)
 				}
 				refused := 0
 				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
