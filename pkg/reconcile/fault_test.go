@@ -458,6 +458,34 @@ func TestWorkflows(t *testing.T) {
 	})
 }
 
+// Runs that CI does not know, or whose ids are none, hold up no others.
+func TestOddRuns(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		for _, id := range []string{"i1", "bad/id"} {
+			run := cilocal.Run{ID: id, WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{{Type: "Transcode", Name: "T_1"}}}
+			if _, err := w.ci.AddRun(media, run, cilocal.Plan{Lost: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.put("ci/reconcile/"+media+".json", fmt.Sprintf(`{"version":1,"workflows":{%q:{"until":"1999-12-31T00:00:00Z","pending":["igone"]}}}`, workflow))
+		flows := func(o *reconcile.Options) { o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}} }
+		if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, flows); r.Pending != 1 {
+			t.Errorf("%+v", r)
+		}
+		kept := w.cos.Keys(records, "ci/rejected/")
+		if len(kept) != 1 {
+			t.Fatalf("kept %v", kept)
+		}
+		if o, _ := w.cos.Object(records, kept[0]); !strings.HasPrefix(string(o.Body), "<WorkflowExecutionList>") {
+			t.Errorf("kept %s", o.Body)
+		}
+		if r := w.mustRun(reconcile.Counts{}, flows); r.Pending != 0 || r.Unknown != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // Without a state, nothing of it is read or written.
 func TestStateless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -491,14 +519,19 @@ func TestTwoRunsAtOnce(t *testing.T) {
 		w.add("running", 0, cilocal.Plan{Run: time.Hour})
 		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
 		var both sync.WaitGroup
-		for range 2 {
+		var results [2]reconcile.Result
+		for i := range results {
 			both.Go(func() {
-				if r, err := w.run(); err != nil || !r.Complete {
-					t.Errorf("%+v, %v", r, err)
+				var err error
+				if results[i], err = w.run(); err != nil || !results[i].Complete {
+					t.Errorf("%+v, %v", results[i], err)
 				}
 			})
 		}
 		both.Wait()
+		if a, b := results[0].Counts, results[1].Counts; a.Repaired+b.Repaired != 250 || a.Recorded+b.Recorded != 250 {
+			t.Errorf("%+v and %+v", a, b)
+		}
 		w.checkAllRecorded(250)
 		time.Sleep(2 * time.Hour)
 		w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
