@@ -260,7 +260,6 @@ type rowPlot struct {
 type durationRow struct {
 	NameX, NameY   int
 	Name           string
-	CountX         int
 	Count          string
 	BarX, BarY     int
 	BarWidth       string
@@ -310,8 +309,8 @@ func newRowPlot(width int, rows []catalog.Durations, longest time.Duration) rowP
 		bar := top + 17
 		plot.Rows = append(plot.Rows, durationRow{
 			NameX: plot.Left, NameY: top + 11, Name: catalog.Middle(d.Type, 28),
-			CountX: plot.Right, Count: catalog.Count(d.Count),
-			BarX: plot.Left, BarY: bar, BarHeight: barHeight, BarWidth: decimal(max(2, x(d.Median)-float64(plot.Left))),
+			Count: catalog.Count(d.Count),
+			BarX:  plot.Left, BarY: bar, BarHeight: barHeight, BarWidth: decimal(max(2, x(d.Median)-float64(plot.Left))),
 			LineY: bar + barHeight/2, P95X: decimal(max(3, x(d.P95))), TickTop: bar, TickB: bar + barHeight,
 			TextX: decimal(max(3, x(d.P95)) + 8), Text: catalog.Duration(d.Median) + " · " + catalog.Duration(d.P95),
 		})

@@ -14,7 +14,6 @@ func functions(a assets) template.FuncMap {
 	return template.FuncMap{
 		"asset":    func(name string) template.URL { return template.URL(a.path(name)) },
 		"glyph":    glyph,
-		"class":    stateClass,
 		"word":     stateWord,
 		"bytes":    catalog.Bytes,
 		"duration": catalog.Duration,

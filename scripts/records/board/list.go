@@ -21,18 +21,17 @@ const (
 
 // A recordsPage is a table of records.
 type recordsPage struct {
-	Filter  catalog.Filter
-	Rows    []*catalog.Summary
-	Looked  int    // entries that were looked at for this page
-	Total   int    // entries of the window
-	Next    string // where to go on; empty at the end
-	Cut     bool   // not all that might match was read: the page was full of reads, not of rows
-	After   string
-	Limit   int
-	Window  string
-	Types   []string // of the records that were read, to choose from
-	Empty   bool     // there is no record at all
-	ByWords string   // what is asked for, in words
+	Filter catalog.Filter
+	Rows   []*catalog.Summary
+	Looked int    // entries that were looked at for this page
+	Total  int    // entries of the window
+	Next   string // where to go on; empty at the end
+	Cut    bool   // not all that might match was read: the page was full of reads, not of rows
+	After  string
+	Limit  int
+	Window string
+	Types  []string // of the records that were read, to choose from
+	Empty  bool     // there is no record at all
 }
 
 // records shows the records that match the URL's filter.

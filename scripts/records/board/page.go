@@ -158,11 +158,8 @@ func (v view) Token() string { return v.r.board.token }
 // CanSubmit reports whether there is a form that submits a job.
 func (v view) CanSubmit() bool { return v.r.board.Submit != nil }
 
-// Now returns the time of the page, which is of the minute: a page that is asked for
-// again in the same minute, and shows the same, has the same bytes.
-func (v view) Now() time.Time { return v.r.now.Truncate(time.Minute) }
-
-// Stamp writes when the page was made.
+// Stamp writes when the page was made, to the minute: one that is asked for again in the
+// same minute, and shows the same, has the same bytes.
 func (v view) Stamp() string { return v.r.now.Format("2 Jan 15:04") }
 
 // Offset writes the zone's distance from UTC now, such as UTC+08:00.
@@ -175,13 +172,8 @@ func offsetOf(t time.Time) string {
 	return "UTC" + t.Format("-07:00")
 }
 
-// ZoneName returns the zone's name as the reader wrote it, or the default's.
-func (v view) ZoneName() string {
-	if name := v.r.query.Get("tz"); name != "" {
-		return name
-	}
-	return v.r.board.ZoneName
-}
+// OwnZone returns what the zone is called that times are in where the URL names none.
+func (v view) OwnZone() string { return v.r.board.ZoneName }
 
 // Tz returns the zone that the URL names, or nothing.
 func (v view) Tz() string { return v.r.query.Get("tz") }

@@ -29,7 +29,6 @@ type recordPage struct {
 	Facts    []fact
 	Tree     *treeNode
 	Raw      string // the record's bytes, where they are few enough to show
-	HasTag   bool   // the board knows which tag holds an MD5
 	Retag    bool   // there is something to tag, and a button to do it
 }
 
@@ -126,7 +125,6 @@ func (b *Board) recordPage(r *request, kind model.Kind) (*page, error) {
 		View: found, Name: name, Path: "/" + kind.Folder() + "/" + name,
 		Failed:   found.Summary.State == "Failed",
 		Timeline: newTimeline(found),
-		HasTag:   b.MD5TagKey != "",
 	}
 	if len(found.Body) <= maxRaw {
 		p.Raw = indent(found.Body)

@@ -11,7 +11,6 @@ import (
 type timeline struct {
 	Steps    []step
 	Spans    []span
-	Finding  string // in a sentence
 	Width    int
 	HasSpans bool
 }
@@ -20,7 +19,6 @@ type timeline struct {
 type step struct {
 	Name  string
 	At    time.Time
-	Raw   string // as CI wrote it; empty where it is ours
 	After string // the time since the step before
 	Note  string
 }
@@ -30,8 +28,6 @@ type span struct {
 	Class    string
 	Words    string // what it is and how long it took
 	X, Width string
-	TextX    string
-	Fits     bool // the words fit into it
 }
 
 func newTimeline(view *catalog.View) timeline {
@@ -67,7 +63,6 @@ func timelineOf(s *catalog.Summary, recorded time.Time) timeline {
 const (
 	timelineWidth = 1000
 	minSpan       = 14 // so that the shortest stretch can be seen
-	spanText      = 8  // units that a character of a stretch's words takes
 )
 
 // draw lays out the stretches in proportion to the time they took; what took nearly none
@@ -98,10 +93,8 @@ func (t *timeline) draw(s *catalog.Summary, recorded time.Time) {
 		if whole > 0 {
 			width += room * d.Seconds() / whole.Seconds()
 		}
-		words := st.word + " " + catalog.Duration(d)
 		t.Spans = append(t.Spans, span{
-			Class: st.class, Words: words, X: decimal(x + 1), Width: decimal(max(2, width-2)),
-			TextX: decimal(x + width/2), Fits: float64(len(words)*spanText) < width,
+			Class: st.class, Words: st.word + " " + catalog.Duration(d), X: decimal(x + 1), Width: decimal(max(2, width-2)),
 		})
 		x += width
 	}
