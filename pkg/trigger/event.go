@@ -78,7 +78,6 @@ func (f *fields) read(r *jsonReader) error {
 		case "httpMethod":
 			f.method, err = r.anyText()
 		case "headers":
-			f.headers = headers{}
 			err = f.headers.read(r)
 		case "queryString":
 			f.queryString, err = readTokens(r)
