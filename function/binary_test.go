@@ -90,7 +90,7 @@ func (t *textBuffer) String() string {
 	return t.b.String()
 }
 
-// printed ends the process and gives all that it printed.
+// printed ends the process and returns all that it printed.
 func (p *process) printed(t testing.TB) string {
 	t.Helper()
 	if err := p.Stop(); err != nil {
@@ -99,7 +99,7 @@ func (p *process) printed(t testing.TB) string {
 	return p.output.String()
 }
 
-// status gives a number of /proc/<pid>/status, in the units that it is told in: KiB for
+// status returns a number of /proc/<pid>/status, in the unit that the file has: KiB for
 // VmHWM, the most memory ever in use, and VmRSS, that now in use. It is 0 where the
 // system has no such file.
 func (p *process) status(name string) int {
@@ -113,7 +113,7 @@ func (p *process) status(name string) int {
 	return n
 }
 
-// cpu gives the time that all threads of the process were on a CPU.
+// cpu returns the time that all threads of the process were on a CPU.
 func (p *process) cpu() time.Duration {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.Pid()))
 	var sum time.Duration

@@ -315,7 +315,7 @@ func TestOutOfReach(t *testing.T) {
 	}
 }
 
-// outcomes gives what became of each job of an answer.
+// outcomes returns what became of each job of an answer.
 func (a told) outcomes() []string {
 	var list []string
 	for _, r := range a.Results {
@@ -535,7 +535,7 @@ func (p panicking) RoundTrip(r *http.Request) (*http.Response, error) {
 	return p.RoundTripper.RoundTrip(r)
 }
 
-// TestBug answers 500 to a bug in any goroutine, tells of it in the log alone, and goes
+// TestBug answers 500 to a bug in any goroutine, says what it is in the log alone, and goes
 // on to work.
 func TestBug(t *testing.T) {
 	t.Parallel()

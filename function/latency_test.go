@@ -60,7 +60,7 @@ func (c course) prepare(t *testing.T) *site {
 	return s
 }
 
-// run delivers the callback and gives how long that took.
+// run delivers the callback and returns how long that took.
 func (c course) run(t *testing.T, r *receiver) time.Duration {
 	body := c.body(t)
 	before, started := r.RequestCount(), time.Now()

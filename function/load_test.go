@@ -34,7 +34,7 @@ type edition struct {
 	key     string
 }
 
-// editionOf gives a callback of a job, the newer the greater v is.
+// editionOf returns a callback of a job, the newer the greater v is.
 func (l load) editionOf(t testing.TB, job, v int) edition {
 	state, end := "Running", ""
 	if v > 0 {

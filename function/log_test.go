@@ -38,7 +38,7 @@ func logLines(t *testing.T, output string) []map[string]any {
 	return lines
 }
 
-// callbackLine gives the one line of a callback.
+// callbackLine returns the one line of a callback.
 func callbackLine(t *testing.T, output string) map[string]any {
 	t.Helper()
 	lines := slices.DeleteFunc(logLines(t, output), func(l map[string]any) bool { return l["msg"] != "callback" })

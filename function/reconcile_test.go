@@ -87,7 +87,7 @@ func readCounts(t *testing.T, returned string) (c counts) {
 	return c
 }
 
-// lines gives the log lines with that message.
+// lines returns the log lines with that message.
 func (c *compared) lines(t *testing.T, message string) []map[string]any {
 	t.Helper()
 	return slices.DeleteFunc(logLines(t, c.receiver.output.String()), func(l map[string]any) bool { return l["msg"] != message })

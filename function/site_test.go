@@ -57,7 +57,7 @@ func newSite(t testing.TB, keepRequests int) *site {
 	return s
 }
 
-// with gives the environment with variables changed, given as NAME=value; one without
+// with returns the environment with variables changed, given as NAME=value; one without
 // a value is taken away.
 func (s *site) with(variables ...string) map[string]string {
 	environment := maps.Clone(s.environment)
@@ -108,7 +108,7 @@ func (s *site) newReceiver(t testing.TB, transport http.RoundTripper) *receiver 
 	}), output}
 }
 
-// invoked gives the context of an invocation.
+// invoked returns the context of an invocation.
 func invoked(environment map[string]string, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	return functioncontext.NewContext(ctx, &functioncontext.FunctionContext{

@@ -15,7 +15,7 @@ import (
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
-// worstBodies gives bodies of about that many bytes which cost as much as a body can.
+// worstBodies returns bodies of about that many bytes which cost as much as a body can.
 // Some are refused and some are stored; either is an answer.
 func worstBodies(size int) map[string]func() string {
 	const (
