@@ -145,16 +145,18 @@ func (r *Receiver) storeOne(ctx context.Context, record *model.Record, older []*
 	if record.Input != nil {
 		result.Bucket = record.Input.Bucket
 	}
-	waitForTags := r.startTagging(ctx, record, tagged)
-	err := r.putRecord(ctx, &result, record, older)
-	tags := waitForTags()
-	result.Tags, result.RefusedTag = tags.results, tags.refused
-	return result, cosclient.MostSevere([]error{err, tags.err})
-}
-
-// putRecord stores a record and its older versions, and says so in the result.
-func (r *Receiver) putRecord(ctx context.Context, result *Result, record *model.Record, older []*model.Record) (err error) {
-	defer parallel.Recover(&err) // the tags are still waited for
-	result.Outcome, result.Key, err = r.Store.PutRecord(ctx, record, older...)
-	return err
+	outputs, endTime := r.outputsToTag(record), record.EndTime
+	things := 1 // to be done
+	if len(outputs) > 0 {
+		things = 2
+	}
+	errs := parallel.ForEach(things, things, func(i int) (err error) {
+		if i == 0 {
+			result.Outcome, result.Key, err = r.Store.PutRecord(ctx, record, older...)
+		} else {
+			result.Tags, result.RefusedTag, err = r.tagOutputs(ctx, outputs, endTime, tagged)
+		}
+		return err
+	})
+	return result, cosclient.MostSevere(errs)
 }

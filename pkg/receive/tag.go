@@ -25,35 +25,15 @@ const BugReason = "a bug in ci-callback; its stack is in the function's log"
 // tagCount counts the outputs of a callback that were to be tagged.
 type tagCount struct{ atomic.Int64 }
 
-// tagging is what became of the tags of one job.
-type tagging struct {
-	results []store.TagResult
-	refused error // the first tag that COS refused
-	err     error // the most severe error but those
-}
-
 // Tag tags the outputs of a record, if they are to be tagged, and leaves the record alone.
-// Its error is like that of Callback; what COS refuses for good is none.
+// Its error is like that of Callback. What COS refused for good is no error, but refused.
 func (r *Receiver) Tag(ctx context.Context, record *model.Record) (tags []store.TagResult, refused, err error) {
-	t := r.startTagging(ctx, record, new(tagCount))()
-	return t.results, t.refused, t.err
-}
-
-// startTagging starts to tag the outputs of a record, and returns a function that waits
-// until that is done.
-func (r *Receiver) startTagging(ctx context.Context, record *model.Record, tagged *tagCount) (wait func() tagging) {
+	defer parallel.Recover(&err)
 	outputs := r.outputsToTag(record)
 	if len(outputs) == 0 {
-		return func() tagging { return tagging{} }
+		return nil, nil, nil
 	}
-	done := make(chan tagging, 1)
-	go func() {
-		var t tagging
-		defer func() { done <- t }()
-		defer parallel.Recover(&t.err)
-		t = r.tagOutputs(ctx, outputs, record.EndTime, tagged)
-	}()
-	return func() tagging { return <-done }
+	return r.tagOutputs(ctx, outputs, record.EndTime, new(tagCount))
 }
 
 // outputsToTag returns the outputs that are to be tagged: those of a successful job that
@@ -66,29 +46,29 @@ func (r *Receiver) outputsToTag(record *model.Record) []model.Output {
 }
 
 // tagOutputs tags outputs, up to what is left of maxTagged, and says of the others that
-// they are not.
-func (r *Receiver) tagOutputs(ctx context.Context, outputs []model.Output, endTime string, tagged *tagCount) tagging {
+// they are not. refused is the first tag that COS refused, err the most severe error but
+// those.
+func (r *Receiver) tagOutputs(ctx context.Context, outputs []model.Output, endTime string, tagged *tagCount) (results []store.TagResult, refused, err error) {
 	ended, _ := time.Parse(time.RFC3339, endTime) // the zero time where the record has none
 	before := int(tagged.Add(int64(len(outputs)))) - len(outputs)
 	allowed := outputs[:max(0, min(len(outputs), maxTagged-before))]
-	t := tagging{results: make([]store.TagResult, len(allowed), len(allowed)+1)}
+	results = make([]store.TagResult, len(allowed), len(allowed)+1)
 	errs := parallel.ForEach(len(allowed), maxOutputsAtOnce, func(i int) (err error) {
-		t.results[i] = store.TagResult{Bucket: allowed[i].Bucket, Object: allowed[i].Key, Outcome: store.Failed, Reason: BugReason}
+		results[i] = store.TagResult{Bucket: allowed[i].Bucket, Object: allowed[i].Key, Outcome: store.Failed, Reason: BugReason}
 		tag, err := r.Store.TagOutput(ctx, allowed[i], ended)
 		if _, isBug := errors.AsType[*parallel.PanicError](err); !isBug {
-			t.results[i] = tag
+			results[i] = tag
 		}
 		return err
 	})
 	if more := len(outputs) - len(allowed); more > 0 {
 		reason := fmt.Sprintf("%d more outputs: of a callback, %d are tagged", more, maxTagged)
-		t.results = append(t.results, store.TagResult{Outcome: store.Skipped, Reason: reason})
+		results = append(results, store.TagResult{Outcome: store.Skipped, Reason: reason})
 	}
 	if i := slices.IndexFunc(errs, isRefusal); i >= 0 {
-		t.refused = errs[i]
+		refused = errs[i]
 	}
-	t.err = cosclient.MostSevere(slices.DeleteFunc(errs, isRefusal))
-	return t
+	return results, refused, cosclient.MostSevere(slices.DeleteFunc(errs, isRefusal))
 }
 
 // isRefusal reports whether COS refused, and will until the operator changes something.
