@@ -59,6 +59,21 @@ func TestAllWell(t *testing.T) {
 	}
 }
 
+// TestMediaElsewhere has the media bucket in another region than the records.
+func TestMediaElsewhere(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	if err := c.cos.CreateBucket("more-1250000000", "ap-beijing"); err != nil {
+		t.Fatal(err)
+	}
+	c.wants(c.report("-media", "more-1250000000@ap-beijing"), map[string]verdict{"CALLBACK_TOKEN": verdictWarning})
+	for _, request := range c.cos.Requests() {
+		if request.Bucket == "more-1250000000" && request.Region != "ap-beijing" {
+			t.Errorf("%s asks in %s", request.Action(), request.Region)
+		}
+	}
+}
+
 func TestPlainOutput(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})
@@ -135,6 +150,12 @@ func TestRecordBucket(t *testing.T) {
 		"may_not_read": {
 			func(c *clinic) { c.cos.Deny(denyAll("GetObject")) },
 			map[string]verdict{checkAccepted: verdictWarning, checkBucket: verdictWarning, checkRead: verdictFailed}, map[string]string{checkRead: "name/cos:GetObject on " + recordBucket + "/ci/* "},
+		},
+		"reads_something_else": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetObject"), Nth: 2, Body: []byte("cached"), Header: http.Header{"X-Cos-Request-Id": {"1"}}})
+			},
+			map[string]verdict{checkRead: verdictFailed}, map[string]string{checkRead: "cache"},
 		},
 		"may_not_see_what_is_missing": {
 			func(c *clinic) {

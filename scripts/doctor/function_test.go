@@ -26,6 +26,7 @@ type fake struct {
 	get, wrong, right string // bodies
 	wrongStatus       int
 	rightStatus       int
+	takesNone         bool // lets a request in that has no token
 }
 
 func goodFake() fake {
@@ -40,7 +41,7 @@ func (f fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, body := 200, f.get
 	if r.Method == http.MethodPost {
 		status, body = f.wrongStatus, f.wrong
-		if r.URL.Query().Get("token") == firstToken {
+		if token := r.URL.Query().Get("token"); token == firstToken || token == "" && f.takesNone {
 			status, body = f.rightStatus, f.right
 		}
 	}
@@ -69,6 +70,8 @@ func TestFunction(t *testing.T) {
 			"Function URL"},
 		"another_service": {func(f *fake) { f.get = `{"service":"other"}` }, nil, rest(map[string]verdict{checkAnswers: verdictFailed}), ""},
 		"wrong_token_accepted": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, nil,
+			rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "CALLBACK_TOKEN"},
+		"no_token_accepted": {func(f *fake) { f.takesNone = true }, nil,
 			rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "CALLBACK_TOKEN"},
 		"wrong_token_answered_403": {func(f *fake) { f.wrongStatus, f.wrong = 403, `{}` }, nil,
 			rest(map[string]verdict{checkRefuses: verdictFailed, checkAccepts: verdictOK}), "Function URL"},
@@ -136,7 +139,7 @@ func TestDeployed(t *testing.T) {
 		"by_and_by": {5 * time.Second, 9 * time.Second, func(*fake) {}, nil, "", 10 * time.Second},
 		"code_never": {time.Hour, 0, func(*fake) {}, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
 			"version v1.2.2 answers, not v1.2.3", time.Minute},
-		"token_never": {0, time.Hour, func(*fake) {}, map[string]verdict{checkAccepts: verdictFailed}, "it answers 401 unauthorized", time.Minute},
+		"token_never": {0, time.Hour, func(*fake) {}, map[string]verdict{checkAccepts: verdictFailed, checkRefuses: verdictFailed}, "it answers 401 unauthorized", time.Minute},
 		"not_ours": {0, 0, func(f *fake) { f.get = "<html>Hello</html>" }, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
 			"what answers is not ci-callback", time.Minute},
 		"lets_everybody_in": {0, 0, func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]verdict{checkRefuses: verdictFailed}, "it lets everybody in", 0},
@@ -152,6 +155,10 @@ func TestDeployed(t *testing.T) {
 					test.change(&f)
 					if time.Since(began) < test.code {
 						f.get = old
+					}
+					if time.Since(began) > 50*time.Second { // what it said before is what is reported
+						<-r.Context().Done()
+						return nil, r.Context().Err()
 					}
 					query := r.URL.Query()
 					if query.Get("token") == secondToken && time.Since(began) >= test.token {

@@ -141,6 +141,9 @@ func (c *clinic) wants(r report, want map[string]verdict) {
 	for name := range want {
 		c.t.Errorf("there is no check %q", name)
 	}
+	if failed := slices.ContainsFunc(r.Checks, func(check check) bool { return check.Verdict == verdictFailed }); failed == r.OK {
+		c.t.Errorf("a check failed: %t; ok: %t", failed, r.OK)
+	}
 }
 
 // leavesNothing checks that what was written is gone.
