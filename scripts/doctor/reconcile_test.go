@@ -78,6 +78,9 @@ func TestReconcile(t *testing.T) {
 		}, map[string]verdict{list: verdictFailed, job: verdictSkipped, runs: verdictSkipped, queues: verdictSkipped}, map[string]string{list: "CI_ENDPOINT"}},
 		"throttled": {func(_ *clinic, s *cilocaltest.Server) { s.Inject(coslocal.Fault{Status: 503, Code: "SlowDown"}) },
 			map[string]verdict{list: verdictFailed, job: verdictSkipped, runs: verdictSkipped, queues: verdictSkipped}, map[string]string{list: "later"}},
+		"one_kind_of_queue_refused": {func(_ *clinic, s *cilocaltest.Server) {
+			s.Deny(func(r coslocal.Request) bool { return r.Key == "asrqueue" })
+		}, map[string]verdict{}, nil},
 		"unknown_type": {func(c *clinic, _ *cilocaltest.Server) { c.env["RECONCILE_TYPES"] = "Nonsense" },
 			map[string]verdict{list: verdictWarning}, map[string]string{list: "RECONCILE_TYPES"}},
 		"wrong_endpoint": {func(c *clinic, _ *cilocaltest.Server) { c.env["CI_ENDPOINT"] = "nonsense" },
@@ -101,8 +104,12 @@ func TestReconcile(t *testing.T) {
 			t.Parallel()
 			c := newClinic(t, coslocal.Options{})
 			c.env["CALLBACK_TOKEN"], c.env["RECONCILE_WORKFLOWS"] = secondToken, "w1"
-			test.prepare(c, c.addCI(cilocal.Options{}))
+			server := c.addCI(cilocal.Options{})
+			test.prepare(c, server)
 			r := c.report("-media", mediaBucket)
+			if n := server.RequestCount(); name == "throttled" && n != 1 {
+				t.Errorf("CI was asked %d times, and had refused the first", n)
+			}
 			for check, word := range test.remedy {
 				if remedy := c.find(r, check).Remedy; !strings.Contains(remedy, word) {
 					t.Errorf("the remedy of %s does not name %s: %s", check, word, remedy)

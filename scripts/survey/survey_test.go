@@ -248,8 +248,14 @@ func TestOtherwise(t *testing.T) {
 		"queue_demanded": {ci: cilocal.Options{DemandQueue: true}, want: map[string]verdict{
 			"ci.list_without_queue": different, "ci.last_token": different, "ci.token_header_ci": different, "ci.token_header_cos": different,
 			"ci.start_is_exclusive": open, "ci.retention": open, "ci.answers_are_known": different, "ci.four_at_a_time": different}},
-		"token_is_empty":    {ci: cilocal.Options{LastToken: cilocal.LastTokenEmpty}},
-		"token_is_repeated": {ci: cilocal.Options{LastToken: cilocal.LastTokenRepeated}},
+		"token_is_empty": {ci: cilocal.Options{LastToken: cilocal.LastTokenEmpty}},
+		"token_is_repeated": {ci: cilocal.Options{LastToken: cilocal.LastTokenRepeated}, prepare: func(f *field) {
+			for range 100 { // with the one that is there, two pages
+				if _, err := f.ci.AddJob(mediaBucket, cilocal.Job{Created: time.Now().Add(-30 * time.Minute)}, cilocal.Plan{}); err != nil {
+					f.t.Fatal(err)
+				}
+			}
+		}},
 		"token_never_ends": {prepare: func(f *field) {
 			f.ci.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool {
 				return r.Query.Get("startCreationTime") != "" && r.Query.Get("size") == "100"
