@@ -299,3 +299,17 @@ func BenchmarkRecorder(b *testing.B) {
 		_, _ = w.WriteString("body")
 	}
 }
+
+// TestFaultStatusHasBody answers the body of an error from 400 on, and none below.
+func TestFaultStatusHasBody(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	for status, code := range map[int]string{304: "", 399: "", 400: "BadRequest", 404: "NoSuchKey", 499: "BadRequest", 500: "InternalError", 503: "ServiceUnavailable"} {
+		remove := s.Inject(coslocal.Fault{Status: status})
+		wantAnswer(t, do(s, signed(newRequest(t, http.MethodGet, "/a", ""))), status, code)
+		if w := do(s, signed(newRequest(t, http.MethodGet, "/a", ""))); (w.Body.Len() > 0) != (code != "") {
+			t.Errorf("%d: body %q", status, w.Body)
+		}
+		remove()
+	}
+}
