@@ -17,8 +17,9 @@ var translations = map[string]string{
 	"docs/deploying.md": "docs/zh-CN/deploying.md",
 }
 
-// TestChineseSaysTheSame holds what must not differ between languages: the variables, statuses, outcomes,
-// paths and commands that stand as code, the blocks of code, and the tables' and lists' shape.
+// TestChineseSaysTheSame holds what must not differ between languages: the variables,
+// statuses, outcomes, paths and commands that stand as code, the blocks of code, and the
+// tables' and lists' shape.
 func TestChineseSaysTheSame(t *testing.T) {
 	t.Parallel()
 	for english, chinese := range translations {
@@ -33,7 +34,8 @@ func TestChineseSaysTheSame(t *testing.T) {
 	}
 }
 
-// codeSpans returns what stands as code in the prose and tables of a page, sorted, each once.
+// codeSpans returns what stands as code in the prose and tables of a page, sorted, each
+// once.
 func codeSpans(content string) []string {
 	found := map[string]bool{}
 	for _, span := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(parsePage("", content).text(), -1) {
@@ -74,7 +76,8 @@ func tableShapes(content string) []string {
 	return rows
 }
 
-// sectionShapes returns the level of each heading of a page, with the number of entries of the lists below it.
+// sectionShapes returns the level of each heading of a page, with the number of entries
+// of the lists below it.
 func sectionShapes(content string) []string {
 	shapes := []string{""}
 	for _, l := range parsePage("", content).prose {
@@ -88,9 +91,9 @@ func sectionShapes(content string) []string {
 	return shapes
 }
 
-// linkedPages returns the pages that a page links, sorted, each once: an English page for a Chinese
-// one, and neither the READMEs, which link each other, nor pages elsewhere, which have languages of their own, nor
-// the line on top that links the other language.
+// linkedPages returns the pages that a page links, sorted, each once: an English page for
+// a Chinese one, and neither the READMEs, which link each other, nor pages elsewhere,
+// which have languages of their own, nor the line on top that links the other language.
 func linkedPages(content string) []string {
 	found := map[string]bool{}
 	content = regexp.MustCompile(`(?m)^\[(English|简体中文)\].*$`).ReplaceAllString(content, "")

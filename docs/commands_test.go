@@ -17,13 +17,14 @@ import (
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
-// codeOf returns everything of a page that stands as code: its blocks and its spans, one to a line.
+// codeOf returns everything of a page that stands as code: its blocks and its spans, one
+// to a line.
 func codeOf(content string) string {
 	return strings.Join(append(codeBlocks(content), codeSpans(content)...), "\n")
 }
 
-// TestCommands finds every `go run ./scripts/…` of every page: the program must be there, and its help must name
-// each of the flags given.
+// TestCommands finds every `go run ./scripts/…` of every page: the program must be there,
+// and its help must name each of the flags given.
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	command := regexp.MustCompile(`go run \./scripts/([a-z]+)([^\n|;&)"']*)`)
@@ -78,7 +79,8 @@ func build(t *testing.T, program string) string {
 	return path
 }
 
-// helpOf returns the help of a program, and that of its subcommand where the arguments begin with one.
+// helpOf returns the help of a program, and that of its subcommand where the arguments
+// begin with one.
 func helpOf(t *testing.T, program string, args []string) string {
 	t.Helper()
 	programs.Lock()
@@ -100,7 +102,8 @@ func helpOf(t *testing.T, program string, args []string) string {
 	return programs.help[key]
 }
 
-// TestNamedPaths finds the paths of the repository, and the tests and benchmarks, that stand as code on a page.
+// TestNamedPaths finds the paths of the repository, and the tests and benchmarks, that
+// stand as code on a page.
 func TestNamedPaths(t *testing.T) {
 	t.Parallel()
 	path := regexp.MustCompile(`(?:^|[\s"'(])\.?/?((?:function|pkg|scripts|deploy|docs|testdata|internal|\.github|\.ci)/[A-Za-z0-9_./-]*[A-Za-z0-9_])`)
@@ -201,7 +204,8 @@ func settings(t *testing.T, readme string) map[string]string {
 	return found
 }
 
-// shell runs a script in a POSIX shell in which openssl is one that always prints the same.
+// shell runs a script in a POSIX shell in which openssl is one that always prints the
+// same.
 func shell(t *testing.T, script string, environment ...string) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {
@@ -221,8 +225,9 @@ func shell(t *testing.T, script string, environment ...string) string {
 	return string(said)
 }
 
-// TestReadmeSettings writes the settings file as the README says, and has the doctor print the policy and check the
-// settings: it takes what the file holds, but for the bucket, which is an example.
+// TestReadmeSettings writes the settings file as the README says, and has the doctor
+// print the policy and check the settings: it takes what the file holds, but for the
+// bucket, which is an example.
 func TestReadmeSettings(t *testing.T) {
 	t.Parallel()
 	for _, readme := range []string{"README.md", "README.zh-CN.md"} {
@@ -249,7 +254,8 @@ func TestReadmeSettings(t *testing.T) {
 	}
 }
 
-// doctor runs scripts/doctor with exactly these variables, and returns what it said and its status.
+// doctor runs scripts/doctor with exactly these variables, and returns what it said and
+// its status.
 func doctor(t *testing.T, variables map[string]string, flag string) (said string, status int) {
 	t.Helper()
 	programs.Lock()
@@ -270,7 +276,8 @@ func environment(variables map[string]string) []string {
 	return all
 }
 
-// TestReadmeOutput runs the main job, and holds the table that the READMEs show against what it prints.
+// TestReadmeOutput runs the main job, and holds the table that the READMEs show against
+// what it prints.
 func TestReadmeOutput(t *testing.T) {
 	t.Parallel()
 	if !testsize.Full() {
@@ -298,7 +305,8 @@ func TestReadmeOutput(t *testing.T) {
 	}
 }
 
-// withoutTimes takes the measured milliseconds, and how far lines are set apart, out of a text.
+// withoutTimes takes the measured milliseconds, and how far lines are set apart, out of a
+// text.
 func withoutTimes(text string) string {
 	text = regexp.MustCompile(`\b[0-9]+\.[0-9]+\b`).ReplaceAllString(text, "0.0")
 	return regexp.MustCompile(`[ \t]+`).ReplaceAllString(text, " ")

@@ -1,5 +1,5 @@
-// Package docs_test holds the documents against each other and against the code: their links,
-// the commands that they show, and the Chinese pages beside the English ones.
+// Package docs_test holds the documents against each other and against the code: their
+// links, the commands that they show, and the Chinese pages beside the English ones.
 package docs_test
 
 import (
@@ -137,7 +137,8 @@ func withoutLinks(text string) string {
 	return regexp.MustCompile(`\]\([^)\s]*\)`).ReplaceAllString(text, "]")
 }
 
-// TestLinks follows every link of every page that stays within the repository, to the heading.
+// TestLinks follows every link of every page that stays within the repository, to the
+// heading.
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	all := pages(t)
@@ -159,7 +160,8 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// follow says what is wrong with a link on a page; "" means that there is something at its end.
+// follow says what is wrong with a link on a page; "" means that there is something at
+// its end.
 func follow(all map[string]page, from, link string) string {
 	address, err := url.Parse(link)
 	switch {
@@ -201,7 +203,8 @@ func TestFollow(t *testing.T) {
 // maxColumns is how wide prose may be.
 const maxColumns = 120
 
-// TestProseWidth wants prose to fit a screen. Tables and lines that are one long link cannot be broken.
+// TestProseWidth wants prose to fit a screen. Tables and lines that are one long link
+// cannot be broken.
 func TestProseWidth(t *testing.T) {
 	t.Parallel()
 	for _, p := range pages(t) {

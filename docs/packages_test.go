@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestPackagesAreDocumented wants of each package under pkg/ that it says what it is for, that everything exported has
-// a comment, and that an example shows how to use it.
+// TestPackagesAreDocumented wants of each package under pkg/ that it says what it is for,
+// that everything exported has a comment, and that an example shows how to use it.
 func TestPackagesAreDocumented(t *testing.T) {
 	t.Parallel()
 	checked := 0
@@ -66,7 +66,8 @@ func goFiles(t *testing.T, positions *token.FileSet, below string) map[string][]
 	return parsed
 }
 
-// undocumented are the exported names of a package that have no comment. Names in one group may share one.
+// undocumented are the exported names of a package that have no comment. Names in one
+// group may share one.
 func undocumented(documented *doc.Package) []string {
 	var names []string
 	note := func(name, comment string) {

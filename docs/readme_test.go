@@ -35,7 +35,8 @@ func section(t *testing.T, heading string) string {
 	return part
 }
 
-// TestReadmeEnvironment holds the table of variables against those that the function reads, and their defaults.
+// TestReadmeEnvironment holds the table of variables against those that the function
+// reads, and their defaults.
 func TestReadmeEnvironment(t *testing.T) {
 	t.Parallel()
 	want := map[string]string{}
@@ -64,8 +65,8 @@ func TestReadmeEnvironment(t *testing.T) {
 	}
 }
 
-// TestReadmeAnswers holds the statuses and error codes of the table against docs/openapi.yaml, which the function's
-// own tests hold against the code.
+// TestReadmeAnswers holds the statuses and error codes of the table against
+// docs/openapi.yaml, which the function's own tests hold against the code.
 func TestReadmeAnswers(t *testing.T) {
 	t.Parallel()
 	var described struct {

@@ -63,7 +63,8 @@ func readOpenAPI(t *testing.T, into any) {
 	}
 }
 
-// response returns the description of an answer to a method, "" being POST as in an exchange.
+// response returns the description of an answer to a method, "" being POST as in an
+// exchange.
 func (d described) response(t *testing.T, method string, status int) (name string, response describedResponse) {
 	t.Helper()
 	if method == "" {
@@ -125,7 +126,8 @@ func compileSchema(t *testing.T, reference string) *jsonschema.Schema {
 	return schema
 }
 
-// TestOpenAPIFields holds the fields of the description against those of the answer's types.
+// TestOpenAPIFields holds the fields of the description against those of the answer's
+// types.
 func TestOpenAPIFields(t *testing.T) {
 	t.Parallel()
 	var d described
@@ -199,7 +201,8 @@ var statusNames = map[string]int{
 	"StatusServiceUnavailable": http.StatusServiceUnavailable,
 }
 
-// errorResponseOf returns the status and the code of a call of errorResponse; no code for any other node.
+// errorResponseOf returns the status and the code of a call of errorResponse; no code for
+// any other node.
 func errorResponseOf(node ast.Node) (status, code string) {
 	call, ok := node.(*ast.CallExpr)
 	if !ok || len(call.Args) != 3 {
@@ -215,7 +218,8 @@ func errorResponseOf(node ast.Node) (status, code string) {
 	return strconv.Itoa(statusNames[statusName.Sel.Name]), code
 }
 
-// TestOpenAPIOutcomes holds the outcomes of the description against the constants of the code.
+// TestOpenAPIOutcomes holds the outcomes of the description against the constants of the
+// code.
 func TestOpenAPIOutcomes(t *testing.T) {
 	t.Parallel()
 	var d described
@@ -242,7 +246,8 @@ func TestOpenAPIOutcomes(t *testing.T) {
 	}
 }
 
-// typedConstant returns the type's name and the text of a constant such as `Created Outcome = "created"`.
+// typedConstant returns the type's name and the text of a constant such as `Created
+// Outcome = "created"`.
 func typedConstant(node ast.Node) (typ, value string) {
 	spec, ok := node.(*ast.ValueSpec)
 	if !ok || len(spec.Values) != 1 {

@@ -44,7 +44,8 @@ func TestSettings(t *testing.T) {
 	}
 }
 
-// TestAllSettings wants each of the function's variables to be one that can be deployed, with the same default.
+// TestAllSettings wants each of the function's variables to be one that can be deployed,
+// with the same default.
 func TestAllSettings(t *testing.T) {
 	t.Parallel()
 	got := texts(t, loadModule(t).evaluate(t, nil).Variables["local"].GetAttr("settings"))
@@ -61,8 +62,8 @@ func TestAllSettings(t *testing.T) {
 	}
 }
 
-// platformFields are those that SCF adds to a line, and slog to each of the function's own.
-// https://www.tencentcloud.com/document/product/583/39778
+// platformFields are those that SCF adds to a line, and slog to each of the function's
+// own. https://www.tencentcloud.com/document/product/583/39778
 var platformFields = map[string]string{
 	"SCF_Duration": "long", "SCF_MemUsage": "double", "SCF_RequestId": "text", "SCF_StatusCode": "long",
 	"level": "text", "msg": "text",
@@ -85,8 +86,9 @@ func TestLogIndex(t *testing.T) {
 	}
 }
 
-// loggedFields finds the fields of log lines in the Go files of a folder: the names given to slog's attributes, and
-// those between the arguments of a logger's methods. CLS has three types for them.
+// loggedFields finds the fields of log lines in the Go files of a folder: the names given
+// to slog's attributes, and those between the arguments of a logger's methods. CLS has
+// three types for them.
 func loggedFields(t *testing.T, folder string) map[string]string {
 	t.Helper()
 	var files []*ast.File
@@ -116,7 +118,8 @@ func loggedFields(t *testing.T, folder string) map[string]string {
 	return found
 }
 
-// attributeMakers are the names of functions of the code's own that make a field of a name and a text.
+// attributeMakers are the names of functions of the code's own that make a field of a
+// name and a text.
 func attributeMakers(files []*ast.File) map[string]bool {
 	makers := map[string]bool{}
 	for _, file := range files {
@@ -134,8 +137,8 @@ func attributeMakers(files []*ast.File) map[string]bool {
 	return makers
 }
 
-// attributeTypes are slog's functions that name a field, and the type of it in CLS. What is
-// no scalar is text there: its JSON.
+// attributeTypes are slog's functions that name a field, and the type of it in CLS. What
+// is no scalar is text there: its JSON.
 var attributeTypes = map[string]string{
 	"String": "text", "Bool": "text", "Any": "text", "Time": "text", "Duration": "long",
 	"Int": "long", "Int64": "long", "Uint64": "long", "Float64": "double",

@@ -1,7 +1,9 @@
-# The function, the URL that CI calls, and the timer that compares CI's jobs with the records.
+# The function, the URL that CI calls, and the timer that compares CI's jobs with the
+# records.
 
 locals {
-  # Every variable of the function. One that is empty is left out, and the function takes its default.
+  # Every variable of the function. One that is empty is left out, and the function takes
+  # its default.
   settings = {
     RECORD_BUCKET       = var.record_bucket
     RECORD_REGION       = var.region
@@ -32,8 +34,8 @@ resource "tencentcloud_scf_function" "callback" {
   handler   = "main" # the name of the executable in the zip
   zip_file  = var.zip_file
 
-  # In MB: the worst body of MAX_BODY_BYTES takes up to 128. In seconds: the platform's default of 3 would end a
-  # callback that meets one slow answer of COS.
+  # In MB: the worst body of MAX_BODY_BYTES takes up to 128. In seconds: the platform's
+  # default of 3 would end a callback that meets one slow answer of COS.
   mem_size = 128
   timeout  = 30
 
@@ -66,8 +68,8 @@ resource "tencentcloud_scf_trigger" "url" {
   type          = "http" # the function URL; it takes no trigger_name
   enable        = "OPEN"
 
-  # The alias that follows $LATEST until someone points it elsewhere: the URL in CI's settings stays the same
-  # through deployments and rollbacks.
+  # The alias that follows $LATEST until someone points it elsewhere: the URL in CI's
+  # settings stays the same through deployments and rollbacks.
   qualifier = "$DEFAULT"
 
   trigger_desc = jsonencode({

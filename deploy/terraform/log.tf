@@ -1,9 +1,10 @@
-# The function's log, in a topic of its own: the platform's default topic keeps seven days, and its index does not
-# know the fields of the function's lines.
+# The function's log, in a topic of its own: the platform's default topic keeps seven
+# days, and its index does not know the fields of the function's lines.
 
 locals {
-  # The fields of the function's JSON lines, and of SCF's own, that can be searched and counted, each with its type.
-  # tags, outcomes and results are no scalars: their JSON is indexed as text.
+  # The fields of the function's JSON lines, and of SCF's own, that can be searched and
+  # counted, each with its type. tags, outcomes and results are no scalars: their JSON is
+  # indexed as text.
   log_fields = {
     SCF_Duration    = "long"
     SCF_MemUsage    = "double"

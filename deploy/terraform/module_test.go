@@ -89,7 +89,8 @@ func (m module) resource(t *testing.T, address string) *hclsyntax.Body {
 	return m.resources[i].Body
 }
 
-// variableType returns the type of a variable and the defaults of its optional attributes.
+// variableType returns the type of a variable and the defaults of its optional
+// attributes.
 func variableType(t *testing.T, block *hclsyntax.Block) (cty.Type, *typeexpr.Defaults) {
 	t.Helper()
 	attribute := block.Body.Attributes["type"]
@@ -125,7 +126,8 @@ var required = map[string]cty.Value{
 }
 
 // evaluate returns what expressions of the module can refer to, given values for some
-// variables: the others have their defaults. An attribute of a resource is its own address.
+// variables: the others have their defaults. An attribute of a resource is its own
+// address.
 func (m module) evaluate(t *testing.T, values map[string]cty.Value) *hcl.EvalContext {
 	t.Helper()
 	variables := map[string]cty.Value{}
@@ -173,7 +175,8 @@ func resolvable(expression hclsyntax.Expression, known map[string]cty.Value) boo
 	})
 }
 
-// attributeName returns the name at a position of a reference: of local.settings, 1 is settings.
+// attributeName returns the name at a position of a reference: of local.settings, 1 is
+// settings.
 func attributeName(reference hcl.Traversal, position int) string {
 	if len(reference) <= position {
 		return ""

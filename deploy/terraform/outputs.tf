@@ -1,5 +1,6 @@
 locals {
-  # What the platform says of the trigger; that the address is its NetConfig.ExtranetUrl is not documented.
+  # What the platform says of the trigger; that the address is its NetConfig.ExtranetUrl
+  # is not documented.
   extranet_url = try(jsondecode(tencentcloud_scf_trigger.url.trigger_attribute).NetConfig.ExtranetUrl, "")
   address      = local.extranet_url == "" ? "" : "https://${trimsuffix(trimprefix(local.extranet_url, "https://"), "/")}/"
   newest_token = reverse(split(",", var.callback_token))[0]

@@ -13,14 +13,16 @@ import (
 	"github.com/zclconf/go-cty/cty/convert"
 )
 
-// providerSchema is what the provider's documentation says that its resources take: testdata/provider.json.
+// providerSchema is what the provider's documentation says that its resources take:
+// testdata/provider.json.
 type providerSchema struct {
 	Provider, Version string
 	Resources         map[string]resourceSchema
 }
 
-// resourceSchema has each argument as "required string", "optional list" and so on. The blocks of all depths are
-// beside each other, as in the documentation; one may stand where an argument has its name.
+// resourceSchema has each argument as "required string", "optional list" and so on. The
+// blocks of all depths are beside each other, as in the documentation; one may stand
+// where an argument has its name.
 type resourceSchema struct {
 	Arguments  map[string]string
 	Attributes []string
@@ -165,7 +167,8 @@ var everything = map[string]cty.Value{
 	"reconcile_types":     cty.TupleVal([]cty.Value{cty.StringVal("Transcode"), cty.StringVal("Snapshot")}),
 }
 
-// mediaBucket is a bucket as a user writes it: with no region or prefix where that is empty.
+// mediaBucket is a bucket as a user writes it: with no region or prefix where that is
+// empty.
 func mediaBucket(bucket, region, prefix string) cty.Value {
 	attributes := map[string]cty.Value{"bucket": cty.StringVal(bucket)}
 	if region != "" {
@@ -204,7 +207,8 @@ func TestSchemaCheckBites(t *testing.T) {
 	}
 }
 
-// TestReferences finds each variable and local value in use, and each reference to something that is there.
+// TestReferences finds each variable and local value in use, and each reference to
+// something that is there.
 func TestReferences(t *testing.T) {
 	t.Parallel()
 	m := loadModule(t)

@@ -1,8 +1,9 @@
 # The record bucket: private, and never versioned.
 #
-# The function relies on COS's create-only write, which has no effect in a bucket that ever had versioning
-# (https://www.tencentcloud.com/document/product/436/19883). So versioning_enable stands nowhere here: where the
-# provider finds a difference in it, it sends "Suspended", and a suspended bucket is a versioned one for good.
+# The function relies on COS's create-only write, which has no effect in a bucket that
+# ever had versioning (https://www.tencentcloud.com/document/product/436/19883). So
+# versioning_enable stands nowhere here: where the provider finds a difference in it, it
+# sends "Suspended", and a suspended bucket is a versioned one for good.
 
 locals {
   # Keys that may go after some days, each prefix with its number of days. Records stay.

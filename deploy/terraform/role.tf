@@ -1,5 +1,5 @@
-# The execution role, whose permissions are the function's only credentials, and its policy: the one that
-# `go run ./scripts/doctor -policy` prints for the same settings.
+# The execution role, whose permissions are the function's only credentials, and its
+# policy: the one that `go run ./scripts/doctor -policy` prints for the same settings.
 
 locals {
   statements = [
@@ -29,7 +29,8 @@ locals {
     },
   ]
 
-  # What CI keeps about the jobs of a bucket. https://cloud.tencent.com/document/product/460/104297
+  # What CI keeps about the jobs of a bucket.
+  # https://cloud.tencent.com/document/product/460/104297
   ci_resources = { for media in var.reconcile_buckets :
     media.bucket => "qcs::ci:${coalesce(media.region, var.region)}:uid/${regex("[0-9]+$", media.bucket)}:bucket/${media.bucket}/*"
   }

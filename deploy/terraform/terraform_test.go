@@ -1,6 +1,7 @@
-// Package terraform_test holds the Terraform files of this folder against what the provider
-// documents and against what the code says: its settings, its policy and its log lines.
-// Nothing is applied, and no Terraform is needed: the files are parsed and evaluated.
+// Package terraform_test holds the Terraform files of this folder against what the
+// provider documents and against what the code says: its settings, its policy and its log
+// lines. Nothing is applied, and no Terraform is needed: the files are parsed and
+// evaluated.
 package terraform_test
 
 import (
@@ -171,7 +172,8 @@ func TestFunctionPreconditions(t *testing.T) {
 	}
 }
 
-// TestRecordBucket wants a private bucket whose versioning nothing touches, and which says so where somebody else did.
+// TestRecordBucket wants a private bucket whose versioning nothing touches, and which
+// says so where somebody else did.
 func TestRecordBucket(t *testing.T) {
 	t.Parallel()
 	m := loadModule(t)
@@ -198,7 +200,8 @@ func TestRecordBucket(t *testing.T) {
 	}
 }
 
-// TestLifecycleRules wants rejected bodies and old versions to go after some days, and records never.
+// TestLifecycleRules wants rejected bodies and old versions to go after some days, and
+// records never.
 func TestLifecycleRules(t *testing.T) {
 	t.Parallel()
 	m := loadModule(t)
@@ -320,7 +323,8 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
-// TestPolicyIsTheDoctors compares the role's policy with what the doctor prints for the same settings.
+// TestPolicyIsTheDoctors compares the role's policy with what the doctor prints for the
+// same settings.
 func TestPolicyIsTheDoctors(t *testing.T) {
 	t.Parallel()
 	m := loadModule(t)
@@ -481,7 +485,8 @@ func TestWiring(t *testing.T) {
 	}
 }
 
-// TestOrderAndProtection wants the policy and the bucket before the function, and the records kept.
+// TestOrderAndProtection wants the policy and the bucket before the function, and the
+// records kept.
 func TestOrderAndProtection(t *testing.T) {
 	t.Parallel()
 	m := loadModule(t)

@@ -1,5 +1,6 @@
-# What differs between deployments. The settings of the function itself have the names of its environment
-# variables in small letters; the README of the repository says what each is for.
+# What differs between deployments. The settings of the function itself have the names of
+# its environment variables in small letters; the README of the repository says what each
+# is for.
 
 variable "region" {
   description = "Where the function runs and the record bucket lies, such as ap-guangzhou."

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Builds the function's zip, names it after its contents, and tells Terraform the name, in zip.auto.tfvars: the
-# provider compares the name alone, so that new contents under an old name would never be deployed.
+# Builds the function's zip, names it after its contents, and tells Terraform the name, in
+# zip.auto.tfvars: the provider compares the name alone, so that new contents under an old
+# name would never be deployed.
 #
 #   deploy/terraform/zip.sh
 #   VERSION=v1.2.3 deploy/terraform/zip.sh     where git cannot name the version
 #
-# The same commit and Go release give the same name, and Terraform then has nothing to do. Needs what
-# scripts/build.sh needs.
+# The same commit and Go release give the same name, and Terraform then has nothing to do.
+# Needs what scripts/build.sh needs.
 set -eu
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/../.." && pwd -P)
