@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -163,7 +162,9 @@ func TestKilledFunction(t *testing.T) {
 	p := start(t, buildFunction)
 	go func() {
 		<-arrived
-		syscall.Kill(p.Pid(), syscall.SIGKILL)
+		if process, err := os.FindProcess(p.Pid()); err == nil {
+			process.Kill()
+		}
 	}()
 	if returned, err := p.Invoke(context.Background(), s.settings("TAG_MD5=true"), event(t, []string{token}, sample(t, "digitalwatermark.xml"))); err == nil {
 		t.Fatalf("the killed function answered %s", returned)
