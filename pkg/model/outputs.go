@@ -64,7 +64,7 @@ type outputs struct {
 
 	list     []Output
 	indices  map[Object]int // in the list
-	taken    int            // how many were taken, again or for the first time
+	named    bool           // whether the operation has named an object
 	failed   bool           // whether an entry of the operation did not succeed
 	keyBytes int            // how long the keys of all outputs of the body are
 	excess   string         // what there is too much of
@@ -85,16 +85,16 @@ func (o *outputs) ofJob(d *node, succeeded bool) {
 
 // ofOperation takes the outputs of one operation of a job.
 func (o *outputs) ofOperation(operation *node, succeeded bool) {
-	o.taken, o.failed = 0, false
+	o.named, o.failed = false, false
 	o.ofMediaResults(operation)
-	if o.taken == 0 {
+	if !o.named {
 		o.ofResults(operation)
 		for param := range operation.named("JobParam") {
 			o.ofMediaResults(param)
 			o.ofResults(param)
 		}
 	}
-	if o.taken == 0 && !o.failed && succeeded {
+	if !o.named && !o.failed && succeeded {
 		o.ofOutput(operation)
 	}
 }
@@ -364,7 +364,7 @@ func (o *outputs) addKey(location Object, key, md5 string) {
 	if o.excess != "" || !isRealKey(key) {
 		return
 	}
-	o.taken++
+	o.named = true
 	if cosname.CheckBucket(location.Bucket) != nil {
 		location.Bucket = ""
 	}
