@@ -250,11 +250,11 @@ func TestMemory(t *testing.T) {
 		s := cilocaltest.New(t, cilocal.Options{}, bucket)
 		_, err := s.AddJob(bucket, cilocal.Job{ID: "j1"}, cilocal.Plan{})
 		must(t, err)
-		time.Sleep(30*24*time.Hour - 1)
+		time.Sleep(30*24*time.Hour - time.Nanosecond)
 		if a := list(t, s, "/jobs/j1"); len(a.JobsDetail) != 1 {
 			t.Errorf("before: %+v", a)
 		}
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		if a := list(t, s, "/jobs/j1"); len(a.JobsDetail) != 0 || len(a.NonExistJobIds) != 1 {
 			t.Errorf("after: %+v", a)
 		}

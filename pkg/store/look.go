@@ -196,7 +196,7 @@ func (s *Store) LookAtOutput(ctx context.Context, o model.Output) (OutputInfo, e
 	if err != nil {
 		return OutputInfo{}, fmt.Errorf("%w: %w", cosclient.ErrMisconfigured, err)
 	}
-	response, err, set := s.headAndTags(ctx, c, o.Key)
+	response, set, err := s.headAndTags(ctx, c, o.Key)
 	switch {
 	case isMissing(err) || err == nil && isMissing(set.err):
 		return OutputInfo{}, fmt.Errorf("head %s/%s: %w", o.Bucket, o.Key, ErrNotFound)

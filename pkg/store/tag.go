@@ -55,7 +55,7 @@ func (s *Store) TagOutput(ctx context.Context, o model.Output, ended time.Time) 
 	if err != nil {
 		return result.with(Skipped, err), nil
 	}
-	response, headErr, set := s.headAndTags(ctx, c, o.Key)
+	response, set, headErr := s.headAndTags(ctx, c, o.Key)
 	switch {
 	case headErr != nil && !isMissing(headErr):
 		return result.with(Failed, headErr), headErr
@@ -133,7 +133,7 @@ func isOverwritten(response *cos.Response, o model.Output, ended time.Time) bool
 }
 
 // headAndTags asks for an object's head and for its tags, side by side.
-func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (response *cos.Response, headErr error, set tagSet) {
+func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (response *cos.Response, set tagSet, headErr error) {
 	errs := parallel.ForEach(2, 2, func(i int) (err error) {
 		if i == 0 {
 			response, err = cosclient.Retry(ctx, s.session, func() (*cos.Response, error) { return s.head(ctx, c, key) })
@@ -144,7 +144,7 @@ func (s *Store) headAndTags(ctx context.Context, c *bucketClient, key string) (r
 		return err
 	})
 	set.err = errs[1]
-	return response, errs[0], set
+	return response, set, errs[0]
 }
 
 // head asks for an object's head, in one try.
