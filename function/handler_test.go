@@ -377,7 +377,8 @@ func TestOrderOfResults(t *testing.T) {
 	}
 }
 
-// TestSameIDTwice makes one result of an id that a body holds twice, the newer.
+// TestSameIDTwice makes one result of an id that a body holds twice, the newer, and keeps the
+// older in the history.
 func TestSameIDTwice(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, -1)
@@ -391,12 +392,12 @@ func TestSameIDTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	var stored []byte
-	for _, key := range s.Keys(recordsIn, "ci/jobs/") {
+	for _, key := range slices.Concat(s.Keys(recordsIn, "ci/jobs/"), s.Keys(recordsIn, "ci/history/")) {
 		o, _ := s.Object(recordsIn, key)
 		stored = append(stored, o.Body...)
 	}
 	if diff := cmp.Diff(string(golden), string(stored)); diff != "" {
-		t.Errorf("records (-want +got):\n%s", diff)
+		t.Errorf("records, then history (-want +got):\n%s", diff)
 	}
 }
 
