@@ -131,30 +131,47 @@ func (tab *tab) text() string {
 	return text
 }
 
-// waitFor waits until words are on the page, which may be loaded again meanwhile.
-func (tab *tab) waitFor(words string) {
+// waitUntil waits until something is so of the page, which may be loaded again meanwhile.
+func (tab *tab) waitUntil(what string, isSo func() bool) {
 	tab.t.Helper()
 	for range 300 {
-		if strings.Contains(tab.text(), words) {
+		if isSo() {
 			return
 		}
 		select {
 		case <-tab.ctx.Done():
-			tab.t.Fatalf("%q is not on the page:\n%s", words, tab.text())
+			tab.t.Fatalf("%s is not so:\n%s", what, tab.text())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	tab.t.Fatalf("%q is not on the page after 15 seconds:\n%s", words, tab.text())
+	tab.t.Fatalf("%s is not so after 15 seconds:\n%s", what, tab.text())
 }
 
-// follow clicks on the link or the button with some words.
+// waitFor waits until words are on the page.
+func (tab *tab) waitFor(words string) {
+	tab.t.Helper()
+	tab.waitUntil(fmt.Sprintf("%q on the page", words), func() bool { return strings.Contains(tab.text(), words) })
+}
+
+// waitForAddress waits until a page is there whose address holds some words. The page
+// before it may hold the same text.
+func (tab *tab) waitForAddress(words string) {
+	tab.t.Helper()
+	loaded := fmt.Sprintf(`document.readyState === "complete" && location.href.includes(%q)`, words)
+	tab.waitUntil(fmt.Sprintf("%q in the address", words), func() bool {
+		ok, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](loaded))
+		return ok && err == nil
+	})
+}
+
+// follow clicks on the link or the button with some words, as soon as it is there.
 func (tab *tab) follow(words string) {
 	tab.t.Helper()
 	found := fmt.Sprintf(`(() => { const e = [...document.querySelectorAll("main a, main button, nav a")].find(e => e.innerText.trim() === %q); if (!e) return false; e.click(); return true; })()`, words)
-	ok, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](found))
-	if err != nil || !ok {
-		tab.t.Fatalf("there is no link or button %q: %v\n%s", words, err, tab.text())
-	}
+	tab.waitUntil(fmt.Sprintf("a link or button %q", words), func() bool {
+		ok, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool](found))
+		return ok && err == nil
+	})
 }
 
 // checkQuiet fails where the console said anything, or a request left for elsewhere.
@@ -253,6 +270,7 @@ func TestInBrowser(t *testing.T) {
 	tab.follow("Records")
 	tab.waitFor("1 record in the last 24 hours")
 	tab.follow("Failed")
+	tab.waitForAddress("state=Failed")
 	tab.waitFor("1 row")
 	tab.do("open the failed job", chromedp.Evaluate[chromedp.Void](`document.querySelector("table.records th a").click()`))
 	tab.waitFor("Why it failed")
