@@ -52,13 +52,13 @@ func TestCI(t *testing.T) {
 	if strings.Contains(did.all(), "full=1 browser=1") {
 		t.Errorf("a stand-in said more than it should:\n%s", did.all())
 	}
-	full := "go test -count=1 -shuffle=on -timeout 20m ./... os= full=1 browser=1"
 	for _, want := range []string{
 		"gofmt -l a.go os= full= browser=",
 		"go vet ./... os=linux full= browser=", "go vet ./... os=darwin full= browser=", "go vet ./... os=windows full= browser=",
 		"go mod tidy -diff os= full= browser=", "go mod verify os= full= browser=",
 		"shellcheck .ci/run os= full= browser=", "go run ./scripts/local os= full= browser=",
-		full, strings.Replace(full, "./...", "-race ./...", 1),
+		"go test -count=1 -shuffle=on -timeout 20m ./... os= full=1 browser=1",
+		"go test -count=1 -shuffle=on -timeout 20m -race ./... os= full= browser=1",
 		"go test example/a -run ^$ -fuzz ^FuzzA$ -fuzztime 5s os= full= browser=1",
 		"go test example/a -run ^$ -fuzz ^FuzzB$ -fuzztime 5s os= full= browser=1",
 	} {
