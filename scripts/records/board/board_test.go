@@ -327,6 +327,18 @@ func TestUnchanged(t *testing.T) {
 	}
 }
 
+// TestLivePageSaysItsVersion holds that a page that is not finished names the ETag that it
+// came with, so that its script sees a change that came before it first asked.
+func TestLivePageSaysItsVersion(t *testing.T) {
+	t.Parallel()
+	b := newBoard(t, sample.New(), nil)
+	w := get(t, b, "/")
+	version, _ := strings.CutPrefix(strings.Trim(w.Header().Get("ETag"), `"`), `W/"`)
+	if want := fmt.Sprintf(`data-version="%s"`, version); version == "" || !strings.Contains(w.Body.String(), want) {
+		t.Errorf("%s is not in the page:\n%.800s", want, w.Body)
+	}
+}
+
 // TestCache holds that what was read once is not read again, until it is written again.
 func TestCache(t *testing.T) {
 	t.Parallel()

@@ -115,7 +115,8 @@ func (b *Board) render(w http.ResponseWriter, r *request, p *page) {
 		return
 	}
 	sum := sha256.Sum256(body.Bytes())
-	tag := `W/"` + hex.EncodeToString(sum[:8]) + `"`
+	version := hex.EncodeToString(sum[:8])
+	tag := `W/"` + version + `"`
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("ETag", tag)
 	if p.Status == 0 && strings.Contains(r.Header.Get("If-None-Match"), tag) {
@@ -125,7 +126,9 @@ func (b *Board) render(w http.ResponseWriter, r *request, p *page) {
 	if p.Status != 0 {
 		w.WriteHeader(p.Status)
 	}
-	w.Write(body.Bytes())
+	// A page that is not finished says its own version, which the script compares with what
+	// is there later: the page may have changed before the script first asks.
+	w.Write(bytes.Replace(body.Bytes(), []byte(`data-version=""`), []byte(`data-version="`+version+`"`), 1))
 }
 
 // act returns the handler of a POST: what do does is followed by a redirect to the page

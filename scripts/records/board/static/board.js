@@ -42,14 +42,11 @@ if (live > 0) {
   for (const kind of ["pointerdown", "keydown"]) {
     document.addEventListener(kind, () => { touched = true; }, { once: true });
   }
-  let tag = "";
+  const tag = `W/"${document.body.dataset.version}"`;
   const look = async () => {
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, cache: "no-cache" });
-      const now = answer.headers.get("ETag");
-      if (tag === "") {
-        tag = now;
-      } else if (now !== tag) {
+      if (answer.headers.get("ETag") !== tag) {
         if (!touched && !document.hidden) {
           location.reload();
           return;
