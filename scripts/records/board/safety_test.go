@@ -1,6 +1,7 @@
 package board_test
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -130,6 +131,25 @@ func TestButtons(t *testing.T) {
 		location := w.Header().Get("Location")
 		if after := get(t, b, location).Body.String(); w.Code != 303 || !strings.Contains(after, `role="status"`) {
 			t.Errorf("%s leads to %q, which does not say what was done", test.target, location)
+		}
+	}
+}
+
+// TestSubmitDuration holds which durations the form for jobs takes.
+func TestSubmitDuration(t *testing.T) {
+	t.Parallel()
+	var submitted []time.Duration
+	b := newSample(t, 5, func(o *board.Options) {
+		o.Submit = &board.SubmitForm{Types: []string{"Transcode"}, Submit: func(_ context.Context, s board.Submission) (string, error) {
+			submitted = append(submitted, s.Duration)
+			return "j1", nil
+		}}
+	})
+	for duration, status := range map[string]int{"": 303, "0s": 303, "1h": 303, "-1ns": 400, "1h1ns": 400, "soon": 400} {
+		submitted = nil
+		w := post(t, b, "/submit", url.Values{"token": {b.Token()}, "type": {"Transcode"}, "duration": {duration}}, nil)
+		if w.Code != status || len(submitted) == 1 != (status == 303) {
+			t.Errorf("duration %q: status %d, want %d; submitted %v", duration, w.Code, status, submitted)
 		}
 	}
 }
