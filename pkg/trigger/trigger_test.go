@@ -447,3 +447,17 @@ func TestResponseThatCannotBe(t *testing.T) {
 		t.Errorf("JSONResponse = %v; want an error", r)
 	}
 }
+
+// TestTruncated holds that an event that ends too early is told from one that is wrong at
+// some place.
+func TestTruncated(t *testing.T) {
+	t.Parallel()
+	for payload, want := range map[string]string{
+		`{"httpMethod"`:  "the JSON ends too early, after 13 bytes",
+		`{"httpMethod"!`: "it is not JSON: byte 13",
+	} {
+		if _, err := trigger.Parse([]byte(payload)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", payload, err, want)
+		}
+	}
+}

@@ -95,7 +95,7 @@ func (c *cloud) sample(name string) {
 
 // job is a callback of one job.
 func job(id, state, end string) string {
-	return fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"Tag":"Transcode","State":%q,"Code":"c-%[2]s",
+	return fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":%q,"Tag":"Transcode","State":%q,"Code":"c-%[2]s","Message":"m-%[2]s",
 		"CreationTime":"2026-11-27T10:00:00+0800","StartTime":"2026-11-27T10:00:05+0800","EndTime":%q,
 		"Input":{"BucketId":%q,"Region":%q,"Object":"in/%[1]s.mov"}}]}`, id, state, end, mediaBucket, region)
 }
@@ -200,7 +200,7 @@ func TestShow(t *testing.T) {
 			t.Errorf("%q is not in\n%s", words, person)
 		}
 	}
-	if got := c.run("show", "j1"); !strings.Contains(got.Out, "state\tSuccess\n") {
+	if got := c.run("show", "j1"); !strings.Contains(got.Out, "state\tSuccess\n") || !strings.Contains(got.Out, "code\tc-Success\nmessage\tm-Success\n") {
 		t.Errorf("in a pipe: %+v", got)
 	}
 }
