@@ -56,6 +56,10 @@ func TestEndlessAnswers(t *testing.T) {
 			_, err := s.TagOutput(ctx, output(), ended)
 			return err
 		}},
+		"no_error_and_no_success": {http.StatusMultipleChoices, func(ctx context.Context, s *store.Store) error {
+			_, err := s.TagOutput(ctx, output(), ended)
+			return err
+		}},
 		"conflict": {http.StatusConflict, func(ctx context.Context, s *store.Store) error {
 			_, err := s.PutRejected(ctx, page, "")
 			return err
