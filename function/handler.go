@@ -13,6 +13,7 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
+	"github.com/ci-callback/ci-callback/internal/printable"
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/receive"
@@ -64,7 +65,7 @@ func (h *Handler) Invoke(ctx context.Context, payload []byte) (returned []byte, 
 	event, err := trigger.Parse(payload)
 	switch {
 	case err != nil:
-		h.log.Error("not an event that this function answers", "requestId", id, "error", printable(err.Error(), longText))
+		h.log.Error("not an event that this function answers", "requestId", id, "error", printable.Text(err.Error(), longText))
 		return nil, err
 	case event.Timer != nil:
 		return h.reconcile(ctx, id, event.Timer)
@@ -79,7 +80,7 @@ func requestID(ctx context.Context) string {
 	if !ok {
 		return ""
 	}
-	return printable(f.RequestID, shortText)
+	return printable.Text(f.RequestID, shortText)
 }
 
 // environment returns what the invocation came with.
@@ -109,7 +110,7 @@ type call struct {
 // answer answers an HTTP request, and logs it.
 func (h *Handler) answer(ctx context.Context, id string, request *trigger.Request) *response {
 	started := time.Now()
-	c := &call{handler: h, id: cmp.Or(id, printable(request.ID, shortText)), request: request}
+	c := &call{handler: h, id: cmp.Or(id, printable.Text(request.ID, shortText)), request: request}
 	response, results := c.respond(ctx)
 	c.log(ctx, response, results, time.Since(started))
 	return response

@@ -10,8 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/ci-callback/ci-callback/internal/printable"
 	"github.com/ci-callback/ci-callback/pkg/parallel"
 	"github.com/ci-callback/ci-callback/pkg/receive"
 )
@@ -30,36 +30,13 @@ const (
 // maxJobs is how many jobs a log line names.
 const maxJobs = 20
 
-// truncate shortens a text to a number of bytes, between two characters.
-func truncate(s string, max int) string {
-	if len(s) <= max {
-		return s
-	}
-	for max > 0 && s[max]&0xc0 == 0x80 { // within a character
-		max--
-	}
-	return s[:max] + "…"
-}
-
-// printable shortens a text for the log, and replaces every character that is not to be
-// seen, so that a callback cannot write escape sequences to a terminal.
-func printable(s string, max int) string {
-	start := s[:min(len(s), 2*max)] // enough, since no character becomes shorter by more than a quarter
-	return truncate(strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, start), max)
-}
-
 // logBug logs a bug, which is a panic or an error, with the stack where it happened.
 func (h *Handler) logBug(id string, bug any) {
 	stack := debug.Stack()
 	if p, ok := bug.(*parallel.PanicError); ok {
 		bug, stack = p.Value, p.Stack
 	}
-	h.log.Error("bug", "requestId", id, "error", printable(fmt.Sprint(bug), 3*shortText), "stack", truncate(string(stack), maxStack))
+	h.log.Error("bug", "requestId", id, "error", printable.Text(fmt.Sprint(bug), 3*shortText), "stack", printable.Truncate(string(stack), maxStack))
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
@@ -69,14 +46,14 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 func (c *call) log(ctx context.Context, r *response, results receive.Results, took time.Duration) {
 	if i := slices.IndexFunc(results.Jobs, func(r receive.Result) bool { return r.RefusedTag != nil }); i >= 0 {
 		refused := results.Jobs[i].RefusedTag
-		c.handler.log.Error("an output was not tagged", "requestId", c.id, "job", results.Jobs[i].ID, "error", printable(refused.Error(), longText))
+		c.handler.log.Error("an output was not tagged", "requestId", c.id, "job", results.Jobs[i].ID, "error", printable.Text(refused.Error(), longText))
 	}
 	fields := []slog.Attr{
 		slog.String("requestId", c.id),
 		slog.Int("status", r.status),
 		slog.Float64("durationMs", milliseconds(took)),
-		slog.String("method", printable(c.request.Method, shortText)),
-		slog.String("source", printable(c.request.SourceIP, shortText)),
+		slog.String("method", printable.Text(c.request.Method, shortText)),
+		slog.String("source", printable.Text(c.request.SourceIP, shortText)),
 		slog.Int("bodyBytes", c.bodyBytes),
 	}
 	if c.store != nil {
@@ -111,9 +88,9 @@ func logLevel(r *response) slog.Level {
 // errorText returns an error's text, shorter where jobs share the line with it.
 func errorText(message string, results receive.Results) string {
 	if len(results.Jobs) > 0 {
-		return printable(message, longText)
+		return printable.Text(message, longText)
 	}
-	return printable(message, maxMessage)
+	return printable.Text(message, maxMessage)
 }
 
 // jobFields say what one needs to ask CI about the jobs of a callback, and what became of
@@ -159,7 +136,7 @@ type jobLine struct {
 
 func newJobLine(r receive.Result, max int) jobLine {
 	return jobLine{
-		ID: r.ID, Kind: string(r.Kind), State: printable(r.State, max), Tag: printable(r.Type, max), Outcome: outcomeText(r),
+		ID: r.ID, Kind: string(r.Kind), State: printable.Text(r.State, max), Tag: printable.Text(r.Type, max), Outcome: outcomeText(r),
 	}
 }
 
@@ -195,7 +172,7 @@ func distinct(jobs []receive.Result, property func(receive.Result) string) strin
 			all = append(all, p)
 		}
 	}
-	return printable(strings.Join(all, ","), 2*shortText)
+	return printable.Text(strings.Join(all, ","), 2*shortText)
 }
 
 // tagFields say how many tags there were of each outcome, and the first reason of one that
@@ -214,7 +191,7 @@ func tagFields(jobs []receive.Result) []slog.Attr {
 	}
 	fields := []slog.Attr{slog.Any("tags", outcomes)}
 	if reason != "" {
-		fields = append(fields, slog.String("tagReason", printable(reason, longText/2)))
+		fields = append(fields, slog.String("tagReason", printable.Text(reason, longText/2)))
 	}
 	return fields
 }

@@ -167,16 +167,6 @@ func TestLogOfOddKey(t *testing.T) {
 	}
 }
 
-// TestTruncate cuts between characters.
-func TestTruncate(t *testing.T) {
-	t.Parallel()
-	for most, want := range map[int]string{0: "…", 1: "…", 2: "…", 3: "日…", 5: "日…", 6: "日本"} {
-		if got := truncate("日本", most); got != want {
-			t.Errorf("%d bytes: %q, want %q", most, got, want)
-		}
-	}
-}
-
 // TestLogLevel is taken from each invocation anew.
 func TestLogLevel(t *testing.T) {
 	t.Parallel()

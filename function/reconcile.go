@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/printable"
 	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
@@ -30,7 +31,7 @@ func (h *Handler) reconcile(ctx context.Context, id string, timer *trigger.Timer
 	defer parallel.Recover(&err)
 	r := &reconciliation{handler: h, id: id}
 	if err := r.open(h.environment(ctx)); err != nil {
-		h.log.Error("the timer's event is not answered", "requestId", id, "error", printable(err.Error(), maxMessage))
+		h.log.Error("the timer's event is not answered", "requestId", id, "error", printable.Text(err.Error(), maxMessage))
 		return nil, err
 	}
 	if len(r.settings.Buckets) == 0 {
@@ -91,7 +92,7 @@ func (r *reconciliation) run(ctx context.Context, timer *trigger.Timer) (reconci
 	level := slog.LevelInfo
 	fields := []slog.Attr{
 		slog.String("requestId", r.id),
-		slog.String("timer", printable(timer.Name, shortText)),
+		slog.String("timer", printable.Text(timer.Name, shortText)),
 		slog.Int("checked", result.Checked),
 		slog.Int("recorded", result.Recorded),
 		slog.Int("repaired", result.Repaired),
@@ -105,7 +106,7 @@ func (r *reconciliation) run(ctx context.Context, timer *trigger.Timer) (reconci
 	}
 	if err != nil {
 		level = slog.LevelError
-		fields = append(fields, slog.String("error", printable(strings.ReplaceAll(err.Error(), "\n", "; "), maxMessage)))
+		fields = append(fields, slog.String("error", printable.Text(strings.ReplaceAll(err.Error(), "\n", "; "), maxMessage)))
 	}
 	r.handler.log.LogAttrs(ctx, level, "reconcile", fields...)
 	return result, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/ci-callback/ci-callback/internal/printable"
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -55,7 +56,7 @@ func healthResponse(version string) *response {
 
 // errorResponse is the answer to a request that did not do what it should.
 func errorResponse(status int, code, message string) *response {
-	return &response{status: status, Error: &errorDetail{Code: code, Message: truncate(message, maxMessage)}}
+	return &response{status: status, Error: &errorDetail{Code: code, Message: printable.Truncate(message, maxMessage)}}
 }
 
 // responseForResults is the answer to a callback, with or without an error.
@@ -72,11 +73,11 @@ func (c *call) responseForResults(results receive.Results, err error) *response 
 }
 
 func newResult(r receive.Result) result {
-	j := result{Kind: r.Kind, ID: r.ID, State: truncate(r.State, shortText), Outcome: r.Outcome, Record: r.Key}
+	j := result{Kind: r.Kind, ID: r.ID, State: printable.Truncate(r.State, shortText), Outcome: r.Outcome, Record: r.Key}
 	for _, t := range r.Tags {
 		j.Tags = append(j.Tags, tagResult{
-			Bucket: truncate(t.Bucket, shortText), Object: truncate(t.Object, longText),
-			Outcome: t.Outcome, Reason: truncate(t.Reason, longText),
+			Bucket: printable.Truncate(t.Bucket, shortText), Object: printable.Truncate(t.Object, longText),
+			Outcome: t.Outcome, Reason: printable.Truncate(t.Reason, longText),
 		})
 	}
 	return j

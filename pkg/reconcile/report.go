@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
-	"unicode"
+
+	"github.com/ci-callback/ci-callback/internal/printable"
 )
 
 const (
@@ -45,13 +45,5 @@ func (r *report) end() {
 
 // text is a field whose value is a stranger's: cut, and without what a terminal would obey.
 func text(name, value string) slog.Attr {
-	if len(value) > maxTextBytes {
-		value = value[:maxTextBytes] + "…"
-	}
-	return slog.String(name, strings.Map(func(r rune) rune {
-		if !unicode.IsGraphic(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, value))
+	return slog.String(name, printable.Text(value, maxTextBytes))
 }
