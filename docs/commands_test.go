@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
@@ -46,35 +47,24 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// programs are those of scripts/ that tests of this package run, built once.
-var programs struct {
+// programs are those of scripts/ that tests of this package run.
+var programs = struct {
 	sync.Mutex
-	folder string            // where they are
-	help   map[string]string // by program and subcommand
-}
+	built map[string]func() (string, error)
+	help  map[string]string // by program and subcommand
+}{built: map[string]func() (string, error){}, help: map[string]string{}}
 
-func TestMain(m *testing.M) {
-	folder, err := os.MkdirTemp("", "docs-test-")
-	if err != nil {
-		panic(err)
-	}
-	programs.folder, programs.help = folder, map[string]string{}
-	status := m.Run()
-	_ = os.RemoveAll(folder) // what is left over is the system's to clear away
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
 // build returns the path of a program of scripts/, built.
 func build(t *testing.T, program string) string {
 	t.Helper()
-	path := filepath.Join(programs.folder, program)
-	if _, err := os.Stat(path); err == nil {
-		return path
+	if programs.built[program] == nil {
+		programs.built[program] = testprogram.New("../scripts/" + program)
 	}
-	command := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./scripts/"+program)
-	command.Dir = root
-	if said, err := command.CombinedOutput(); err != nil {
-		t.Fatalf("there is no program scripts/%s: %v\n%s", program, err, said)
+	path, err := programs.built[program]()
+	if err != nil {
+		t.Fatalf("there is no program scripts/%s: %v", program, err)
 	}
 	return path
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -13,39 +12,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
 
-// binaries is the folder of what tests build, for as long as they run.
-var binaries string
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
-func TestMain(m *testing.M) {
-	var err error
-	if binaries, err = os.MkdirTemp("", "ci-callback"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(binaries)
-	os.Exit(code)
-}
-
-// The binaries that tests run, each built once: the function as scripts/build.sh builds
-// it, and the plain handler that it is measured against.
+// The binaries that tests run: the function as scripts/build.sh builds it, and the plain
+// handler that it is measured against.
 var (
-	buildFunction = sync.OnceValues(func() (string, error) { return build("function", ".") })
-	buildPlain    = sync.OnceValues(func() (string, error) { return build("plain", "./testdata/plain") })
+	buildFunction = testprogram.New(".", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version=test")
+	buildPlain    = testprogram.New("./testdata/plain", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w")
 )
-
-func build(name, source string) (string, error) {
-	binary := filepath.Join(binaries, name)
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version=test", "-o", binary, source)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s: %w\n%s", name, err, output)
-	}
-	return binary, nil
-}
 
 // process is a running binary.
 type process struct {

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"debug/elf"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
@@ -62,7 +62,7 @@ func quickGo(t *testing.T, env []string) []string {
 	}
 	bin := t.TempDir()
 	write(t, filepath.Join(bin, "go"), fmt.Sprintf(quickGoScript, need(t, "go")), 0o755)
-	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "ZIP="+zipCommand(t))
+	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "ZIP="+built(t, buildZip))
 }
 
 const quickGoScript = `#!/bin/sh
@@ -85,37 +85,22 @@ run)
 esac
 `
 
-// zipOnce is scripts/zip, built once for all tests that have a quick go.
-var zipOnce struct {
-	sync.Once
-	path string
-	err  error
-}
+// The programs of this project that the scripts start.
+var (
+	buildZip    = testprogram.New("./zip")
+	buildDoctor = testprogram.New("./doctor")
+)
 
-func zipCommand(t *testing.T) string {
+func TestMain(m *testing.M) { testprogram.Main(m) }
+
+// built returns the path of a program.
+func built(t *testing.T, build func() (string, error)) string {
 	t.Helper()
-	zipOnce.Do(func() {
-		dir, err := os.MkdirTemp("", "ci-callback-zip")
-		zipOnce.path = filepath.Join(dir, "zip")
-		said, buildErr := exec.Command("go", "build", "-o", zipOnce.path, "./zip").CombinedOutput()
-		if buildErr != nil {
-			buildErr = fmt.Errorf("%w: %s", buildErr, said)
-		}
-		zipOnce.err = errors.Join(err, buildErr)
-	})
-	if zipOnce.err != nil {
-		t.Fatal(zipOnce.err)
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return zipOnce.path
-}
-
-// TestMain removes what the tests built for all of them.
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if zipOnce.path != "" {
-		_ = os.RemoveAll(filepath.Dir(zipOnce.path))
-	}
-	os.Exit(status)
+	return path
 }
 
 // TestBuildIsTheSameWhereverItIsBuilt builds the function twice at full size, else a

@@ -243,8 +243,8 @@ var deployments = map[string]deployment{
 // TestDeploy is not parallel itself, so that nothing else runs while it writes the
 // programs that it then runs (notingToolbox says why).
 func TestDeploy(t *testing.T) {
-	doctor := filepath.Join(t.TempDir(), "doctor")
-	run(t, ".", os.Environ(), need(t, "go"), "build", "-o", doctor, "./doctor").expect(t, 0)
+	need(t, "go")
+	doctor := built(t, buildDoctor)
 	for shell, path := range shells(t) {
 		for name, test := range deployments {
 			t.Run(shell+"/"+name, func(t *testing.T) {

@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -20,29 +18,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
 
-// built is the function of testdata/echo.
-var built = sync.OnceValues(func() (string, error) {
-	folder, err := os.MkdirTemp("", "scflocal")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(folder, "echo")
-	if output, err := exec.Command("go", "build", "-o", binary, "./testdata/echo").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, output)
-	}
-	return binary, nil
-})
+var built = testprogram.New("./testdata/echo")
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if binary, err := built(); err == nil {
-		os.RemoveAll(filepath.Dir(binary))
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
 // output keeps what a function prints.
 type output struct {

@@ -9,7 +9,6 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
@@ -372,15 +372,18 @@ func TestRealFunction(t *testing.T) {
 	}
 }
 
+var buildFunction = testprogram.New("../../function")
+
+func TestMain(m *testing.M) { testprogram.Main(m) }
+
 // deploy builds and starts the function, with a role of its own, and returns its address.
 func (c *clinic) deploy() string {
 	c.t.Helper()
-	binary := filepath.Join(c.t.TempDir(), "main")
-	build := exec.CommandContext(c.t.Context(), "go", "build", "-o", binary, "../../function")
-	if output, err := build.CombinedOutput(); err != nil {
-		c.t.Fatalf("build the function: %v\n%s", err, output)
+	binary, err := buildFunction()
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	log, err := os.Create(binary + ".log")
+	log, err := os.Create(filepath.Join(c.t.TempDir(), "log"))
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
@@ -25,26 +26,10 @@ import (
 // project is where the tests find the project.
 var project = filepath.Join("..", "..")
 
-// builtIn is the folder of the function that all tests use.
-var builtIn string
+// built is the function that all tests use.
+var built = testprogram.New("../../function")
 
-// built compiles the function, once.
-var built = sync.OnceValues(func() (string, error) {
-	binary := filepath.Join(builtIn, "function")
-	return binary, buildFunction(context.Background(), project, binary)
-})
-
-// TestMain keeps the folder of the function.
-func TestMain(m *testing.M) {
-	var err error
-	if builtIn, err = os.MkdirTemp("", "local"); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	code := m.Run()
-	os.RemoveAll(builtIn)
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
 // linkBuilt is the build of the tests, which compiles nothing anew.
 func linkBuilt(_ context.Context, _, binary string) error {

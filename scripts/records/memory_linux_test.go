@@ -5,15 +5,19 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
 )
+
+var buildRecords = testprogram.New(".")
+
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
 // TestListMemory lists 1,000 records among 100,000 in a process of its own, over a
 // socket, and looks at the most memory that it had.
@@ -22,9 +26,9 @@ func TestListMemory(t *testing.T) {
 		t.Skip("it builds the program, and makes 100,000 records: run with " + testsize.Variable + "=1")
 	}
 	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "records")
-	if output, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, output)
+	binary, err := buildRecords()
+	if err != nil {
+		t.Fatal(err)
 	}
 	server := coslocaltest.NewServerWith(t, coslocal.Options{KeepRequests: -1}, recordBucket)
 	c := &cloud{t: t, cos: server.Server}
@@ -43,7 +47,7 @@ func TestListMemory(t *testing.T) {
 	ended := make(chan struct{})
 	most := make(chan int, 1)
 	go func() { most <- watchMemory(list.Process.Pid, ended) }()
-	err := list.Wait()
+	err = list.Wait()
 	close(ended)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errors.String())

@@ -8,14 +8,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
@@ -143,32 +142,14 @@ func TestAsAssumed(t *testing.T) {
 	}
 }
 
-// echoOnce is the echo function, built once for all tests.
-var echoOnce = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "ci-callback-echo")
-	if err != nil {
-		return "", err
-	}
-	binary := filepath.Join(dir, "main")
-	if said, err := exec.Command("go", "build", "-o", binary, "./echo").CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build the echo function: %w: %s", err, said)
-	}
-	return binary, nil
-})
+var buildEcho = testprogram.New("./echo")
 
-// TestMain removes the echo function.
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if binary, err := echoOnce(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(binary))
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { testprogram.Main(m) }
 
 // deployEcho starts the echo function as SCF would, and returns its address.
 func (f *field) deployEcho() string {
 	f.t.Helper()
-	binary, err := echoOnce()
+	binary, err := buildEcho()
 	if err != nil {
 		f.t.Fatal(err)
 	}
