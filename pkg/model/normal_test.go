@@ -94,6 +94,16 @@ func TestNormalForm(t *testing.T) {
 			json: `"PornInfo":{"OcrResults":[{"Text":"t","Keywords":["k"]}],"Keywords":["k"]},"Section":{"Url":"u"}`,
 			want: `"JobId":"j1","PornInfo":{"Keywords":["k"],"OcrResults":[{"Keywords":["k"],"Text":"t"}]},"Section":[{"Url":"u"}]`,
 		},
+		"viruses": {
+			xml:  `<DetectDetail><Result><FileName>f</FileName></Result></DetectDetail>`,
+			json: `"DetectDetail":{"Result":{"FileName":"f"}}`,
+			want: `"DetectDetail":[{"Result":[{"FileName":"f"}]}],"JobId":"j1"`,
+		},
+		"text_seen_in_a_picture": {
+			xml:  `<Snapshot><OcrHitInfos><Text>t</Text><HitInfos><Type>Custom</Type><Positions><StartPos>0</StartPos></Positions></HitInfos></OcrHitInfos></Snapshot>`,
+			json: `"Snapshot":{"OcrHitInfos":{"Text":"t","HitInfos":{"Type":"Custom","Positions":{"StartPos":0}}}}`,
+			want: `"JobId":"j1","Snapshot":[{"OcrHitInfos":{"HitInfos":[{"Positions":[{"StartPos":"0"}],"Type":"Custom"}],"Text":"t"}}]`,
+		},
 		"verdicts_elsewhere": {
 			xml:  `<Other><OcrResults>o</OcrResults><LibResults>l</LibResults></Other>`,
 			json: `"Other":{"OcrResults":["o"],"LibResults":["l"]}`,

@@ -18,13 +18,24 @@ type repeatable struct{ Parent, Name, Source string }
 //	submit X    the page that submits a job of type X, there
 //	query X     the page that queries a job of type X, there
 //	Go X        type X of cos-go-sdk-v5 has a slice there
-//	Java X      class X of cos-java-sdk-v5 has a list there
+//	Java X      class X of cos-java-sdk-v5 has a list there, or its parser X fills one
 //	Android X   class X of qcloud-sdk-android has a list there
 //	iOS X       class X of qcloud-sdk-ios makes an array of a single one there
+//	PHP X       model X of cos-php-sdk-v5 has an array there
+//	Python X    method X of cos-python-sdk-v5 makes a list of a single one there
+//	as X        there is no word for it, but it is the same node as X
 //
-// The repositories are github.com/tencentyun/…, read in November 2026. The SDKs for C++,
-// C# and Python list nothing that is not in one of these; those for PHP and JavaScript
-// have no types.
+// The repositories are github.com/tencentyun/…, read in November 2026: the type of every
+// answer that is about jobs, with what it inherits, and the parsers where they are written
+// by hand. Those for C++, C and C# were read like that, too, and have no list that is not in
+// one of these. Those for JavaScript (Node.js, browsers, mini programs) hand over what CI
+// says as it comes. What is left out:
+//
+//   - lists of answers that are given at once, without a job, and of templates and queues;
+//   - names that nothing but a class has, while its parser reads the true one: SnapshotInfo
+//     and AudioSectionInfo of Java are Snapshot and AudioSection, key in its DownloadConfig
+//     is Key;
+//   - LanguageResults of a Snapshot, which C++ reads with the code for an AudioSection.
 var repeatables = [...]repeatable{
 	{"*Info", "HitInfos", "Go TextRecognitionInfo"},
 	{"*Info", "Keywords", "cb reviews"},
@@ -35,14 +46,19 @@ var repeatables = [...]repeatable{
 	{"*Info", "RecognitionResults", "Go RecognitionInfo"},
 	{"*Info", "SpeakerResults", "Go RecognitionInfo"},
 	{"ActionTags", "Tags", "submit VideoTag"},
+	{"AudioSection", "LanguageResult", "Java SectionInfo"},
 	{"AudioSection", "LanguageResults", "Go AudioAuditingJobDetail"},
+	{"BodyDetailInfos", "BodyDetailInfo", "Go ImgTargetRecResult"},
 	{"BodyRecognition", "BodyInfo", "submit VideoTargetRec"},
 	{"BodyRecognitionResult", "ResultDetails", "Java v2.BodyRecognitionResult"},
+	{"CarDetailInfos", "CarDetailInfo", "Go ImgTargetRecResult"},
 	{"CarRecognition", "CarInfo", "submit VideoTargetRec"},
+	{"CarRecognitionResult", "ResultDetails", "Java v2.CarRecognitionResult"},
 	{"CodeLocation", "Point", "Go CodeLocation"},
 	{"ConcatTemplate", "AudioMix", "submit Concat"},
 	{"ConcatTemplate", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
 	{"ConcatTemplate", "ConcatFragment", "submit Concat"},
+	{"DNAResult", "Detection", "Java v2.DNAResult"},
 	{"Data", "ActionTags", "submit VideoTag"},
 	{"Data", "Labels", "Go VideoTagResultStreamDataData"},
 	{"Data", "ObjectTags", "submit VideoTag"},
@@ -55,11 +71,15 @@ var repeatables = [...]repeatable{
 	{"Detection", "Audio", "Java v2.Detection"},
 	{"Detection", "MatchDetail", "Go DnaResultDetection"},
 	{"Detection", "TextDetections", "Go ImageOCRDetection"},
+	{"DnaResult", "Detection", "as DNAResult/Detection; Go MediaProcessJobOperation names the parent so"},
 	{"DocProcessResult", "PageInfo", "query DocProcess, sample"},
 	{"DownloadConfig", "Key", "Go FileUncompressDownloadConfig"},
 	{"ErrorDetail", "ErrorFile", "Go ErrorDetail"},
 	{"ExtFilter", "AutoContentType", "Go ExtFilter"},
+	{"FaceDetailInfos", "FaceDetailInfo", "Go ImgTargetRecResult"},
+	{"FaceDetailInfos", "FaceRect", "Java FaceDetailInfos"},
 	{"FaceRecognition", "FaceInfo", "Go VideoTargetRecResult"},
+	{"FaceRecognitionResult", "ResultDetails", "Java v2.FaceRecognitionResult"},
 	{"FileCompressConfig", "Key", "Go FileCompressConfig"},
 	{"FileCompressConfig", "KeyConfig", "Go FileCompressConfig"},
 	{"FileList", "Contents", "iOS QCloudFileListContents"},
@@ -68,11 +88,11 @@ var repeatables = [...]repeatable{
 	{"HitInfos", "Positions", "Go TextHitInfo"},
 	{"ImageOcrResult", "TextDetections", "Go ImageOCRDetection"},
 	{"ImageResults", "Results", "cb reviews"},
-	{"ImgTargetRecResult", "PlateDetailInfo", "Go ImgTargetRecResult"},
 	{"Items", "AreaCoordSet", "Go QualityEstimate"},
 	{"JobParam", "Watermark", "Go InventoryTriggerJobOperationJobParam"},
 	{"JobParam", "WatermarkTemplateId", "as Operation/WatermarkTemplateId"},
 	{"JobsDetail", "AudioSection", "cb reviews"},
+	{"JobsDetail", "DetectDetail", "https://cloud.tencent.com/document/product/460/108590; Python ci_auditing_virus_query; PHP GetDetectVirusResultOutput"},
 	{"JobsDetail", "LanguageResults", "Go AudioAuditingJobDetail"},
 	{"JobsDetail", "Section", "cb reviews"},
 	{"JobsDetail", "Snapshot", "cb reviews"},
@@ -80,10 +100,12 @@ var repeatables = [...]repeatable{
 	{"JudgementInfo", "JudgementResult", "Android GetWorkflowDetailResponse"},
 	{"LibResults", "Keywords", "cb reviews"},
 	{"LicenseRecognitionResult", "PlateInfo", "Go VideoTargetRecResult"},
+	{"LicenseRecognitionResult", "ResultDetails", "Java v2.LicenseRecognitionResult"},
 	{"ListInfo", "ListResults", "cb reviews"},
 	{"Object", "QRcodeInfo", "Go PicProcessObject"},
 	{"ObjectTags", "Objects", "submit VideoTag"},
 	{"Objects", "BBox", "submit VideoTag"},
+	{"OcrHitInfos", "HitInfos", "Java OcrHitInfos"},
 	{"OcrResults", "Keywords", "cb reviews"},
 	{"Operation", "RemoveWatermark", "Java v2.MediaJobOperation"},
 	{"Operation", "Watermark", "submit Transcode"},
@@ -95,9 +117,12 @@ var repeatables = [...]repeatable{
 	{"PageSegment", "Results", "cb reviews"},
 	{"PersonTags", "DetailPerSecond", "submit VideoTag"},
 	{"PetRecognition", "PetInfo", "submit VideoTargetRec"},
+	{"PetRecognitionResult", "ResultDetails", "Java v2.PetRecognitionResult"},
 	{"PitchScore", "SentenceScores", "Go VocalScoreResult"},
 	{"PlaceTags", "ClipFrameResult", "Go VideoTagResultStreamDataDataPlaceTags"},
 	{"PlaceTags", "Tags", "submit VideoTag"},
+	{"PlateDetailInfos", "PlateDetailInfo", "Go ImgTargetRecResult"},
+	{"PlateDetailInfos", "PlateLocation", "Java PlateDetailInfos"},
 	{"ProcessResults", "Object", "Go ImageProcessResult; Java ProcessResults"},
 	{"ResultDetail", "Words", "https://www.tencentcloud.com/document/product/436/54934"},
 	{"ResultDetails", "ResultInfo", "Java v2.ResultDetails"},
@@ -124,13 +149,15 @@ var repeatables = [...]repeatable{
 	{"TextDetections", "WordPolygon", "Go ImageOCRDetection"},
 	{"TextDetections", "Words", "Go ImageOCRDetection"},
 	{"TextResults", "Results", "cb reviews"},
+	{"TopKRecognition", "BodyInfo", "Java MediaJobResponseHandler"},
+	{"TopKRecognition", "CarInfo", "Java MediaJobResponseHandler"},
+	{"TopKRecognition", "PetInfo", "Java MediaJobResponseHandler"},
 	{"Transcode", "AudioMix", "submit Transcode"},
 	{"Transcode", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
 	{"TranscodePro", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
 	{"VideoMontage", "AudioMix", "as Transcode/AudioMix"},
 	{"VideoMontage", "AudioMixArray", "https://cloud.tencent.com/document/product/460/84733"},
 	{"VideoSynthesis", "SpliceInfo", "Go VideoSynthesis"},
-	{"VideoTargetRec", "TopKRecognition", "Java VideoTargetRec"},
 	{"VideoTargetRecResult", "BodyRecognition", "submit VideoTargetRec"},
 	{"VideoTargetRecResult", "BodyRecognitionResult", "Java v2.VideoTargetRecResult"},
 	{"VideoTargetRecResult", "CarRecognition", "submit VideoTargetRec"},
@@ -140,6 +167,7 @@ var repeatables = [...]repeatable{
 	{"VideoTargetRecResult", "LicenseRecognitionResult", "Go VideoTargetRecResult"},
 	{"VideoTargetRecResult", "PetRecognition", "submit VideoTargetRec"},
 	{"VideoTargetRecResult", "PetRecognitionResult", "Java v2.VideoTargetRecResult"},
+	{"VideoTargetRecResult", "TopKRecognition", "Java MediaJobResponseHandler"},
 	{"VqaPlusResult", "DetailedResult", "Go QualityEstimate"},
 	{"WordCoordPoint", "WordCoordinate", "Go ImageOCRTextWords"},
 	{"WordPolygon", "LeftBottom", "Go ImageOCRTextWordPolygon"},
