@@ -22,9 +22,10 @@ import (
 //
 // By type of job (Tag), where real keys stand, and what can fail on its own there:
 //
-//	Animation, Concat, DigitalWatermark, FillConcat, SDRtoHDR, Segment, SmartCover,
-//	Snapshot, StreamExtract, SuperResolution, Transcode, TranscodePro, Tts, VideoEnhance,
-//	VideoMontage, VideoProcess, VideoSynthesis, VoiceSeparate
+//	Animation, Concat, DigitalWatermark, FillConcat, GeneratePlayList, SDRtoHDR, Segment,
+//	SegmentVideoBody, SmartCover, Snapshot, StreamExtract, SuperResolution, Transcode,
+//	TranscodePro, Tts, VideoEnhance, VideoMontage, VideoProcess, VideoSynthesis,
+//	VoiceSeparate
 //	                      MediaResult.OutputFile; Snapshot: SpriteOutputFile too
 //	PicProcess            PicProcessResult[].ObjectName, with a State; of several rules,
 //	                      UploadResult.ProcessResults.Object[].Key there, with a Location
@@ -33,14 +34,15 @@ import (
 //	FileCompress          FileCompressResult.Object, with a Bucket and a Region
 //	FileUncompress        FileUncompressResult.FileList.Contents[].Key, with a Bucket and a
 //	                      Region of FileUncompressResult, where a listing was asked for
-//	NoiseReduction, Translation, SegmentVideoBody, DocAIGCMetadata, DocWatermark,
-//	PosterProduction, and types that nobody knows yet
-//	                      Output.Object
+//	NoiseReduction, Translation, DocAIGCMetadata, DocWatermark, PosterProduction, and types
+//	that nobody knows yet
+//	                      Output.Object; Translation: none with NoNeedOutput, of a picture
+//	VideoTargetRec        Output.Object, a masked copy, where a ProcessType asks for one
 //	VoiceSeparate, StreamExtract without a MediaResult
 //	                      Output.AuObject, BassObject, DrumObject, StreamExtract[].Object
 //	MediaInfo, ExtractDigitalWatermark, VideoTag, QualityEstimate, WordsGeneralize,
-//	SoundHound, VocalScore, VideoTargetRec, SplitVideoParts, DnaJob, ImageInspect,
-//	FileHashCode, virus detection
+//	SoundHound, VocalScore, SplitVideoParts, DnaJob, ImageInspect, ImageOCR, FileHashCode,
+//	virus detection
 //	                      none: what they find is in the detail
 //	reviews of video      MaskInfo.RecordInfo.Output.Object, a masked copy, with a Code;
 //	                      MaskInfo.LiveInfo.Output of a live stream, a URL or a key
@@ -51,11 +53,20 @@ import (
 // and where an operation has such an entry, Output is not taken for what it wrote. No
 // output is made of a template such as ${Number}.
 //
+// These are no outputs, though they are keys or URLs of COS: InputObjectName and a
+// workflow's JudgementInfo and FileInfo name what was read; ErrorDetail.ErrorFile what could
+// not be packed; the URLs in VideoTargetRecResult and in a review's Snapshot, AudioSection,
+// Section and Results what CI looked at, and no page says that it stays there. The State of
+// a DigitalWatermark is that of the mark: with IgnoreError the file is written without it.
+//
 // The pages of the results: below https://www.tencentcloud.com/document/product/1045/49942
 // for jobs, https://www.tencentcloud.com/document/product/1045/50341 for workflows; the
 // types of cos-go-sdk-v5 (MediaResult, PicProcessResult, ImageProcessResult,
 // SpeechRecognitionResult, DocProcessJobDocProcessResult, FileCompressResult, JobOutput,
-// AuditingMaskInfo, WorkflowExecutionNotifyBody) and, for FileList, of qcloud-sdk-ios.
+// AuditingMaskInfo, WorkflowExecutionNotifyBody), of cos-php-sdk-v5 for FileList and
+// GeneratePlayList (GetFileUncompressResultOutput, GeneratePlayListOutput), and of
+// qcloud-sdk-android for NoNeedOutput (PostTranslation). The answers of the other SDKs that
+// repeat.go names have no key that is not in one of these.
 
 // outputs gathers the objects that one job wrote.
 type outputs struct {
@@ -79,12 +90,24 @@ func (o *outputs) ofJob(d *node, succeeded bool) {
 			Bucket: cmp.Or(output.text("Bucket"), in.text("BucketId", "Bucket")),
 			Region: cmp.Or(output.text("Region"), in.text("Region")),
 		}
-		o.ofOperation(operation, succeeded)
+		o.ofOperation(operation, succeeded && !isTextAlone(in, operation))
 	}
 }
 
-// ofOperation takes the outputs of one operation of a job.
-func (o *outputs) ofOperation(operation *node, succeeded bool) {
+// isTextAlone reports whether a translation writes no object but has its text in the
+// result. A picture's can be asked for that; a document's is written all the same.
+func isTextAlone(in, operation *node) bool {
+	switch strings.ToLower(in.text("Type")) {
+	case "", "jpg", "jpeg", "png", "webp":
+		return strings.EqualFold(operation.text("NoNeedOutput"), "true")
+	default:
+		return false
+	}
+}
+
+// ofOperation takes the outputs of one operation of a job, and what it was asked to write
+// only where that was written.
+func (o *outputs) ofOperation(operation *node, written bool) {
 	o.named, o.failed = false, false
 	o.ofMediaResults(operation)
 	if !o.named {
@@ -94,7 +117,7 @@ func (o *outputs) ofOperation(operation *node, succeeded bool) {
 			o.ofResults(param)
 		}
 	}
-	if !o.named && !o.failed && succeeded {
+	if !o.named && !o.failed && written {
 		o.ofOutput(operation)
 	}
 }
@@ -146,7 +169,7 @@ func (o *outputs) ofResults(operation *node) {
 	}
 }
 
-// ofOutput takes what a job that succeeded was asked to write.
+// ofOutput takes what an operation was asked to write.
 func (o *outputs) ofOutput(operation *node) {
 	for output := range operation.named("Output") {
 		location := o.location(output)

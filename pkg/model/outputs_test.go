@@ -146,6 +146,12 @@ func TestOutputs(t *testing.T) {
 		"no_such_region":              {operation: `"MediaResult":{"OutputFile":{"Bucket":"c-1","Region":"x/..","ObjectName":"a"}}`, want: []string{"c-1//a"}},
 		"control_character":           {operation: `"MediaResult":{"OutputFile":{"ObjectName":["a\u0001","b\u007f","c"]}}`, want: []string{"in-1/ap-in/c"}},
 		"blank":                       {operation: `"MediaResult":{"OutputFile":{"ObjectPrefix":"/","ObjectName":["/","/a"]}}`, want: []string{"in-1/ap-in/a"}},
+		"masked_video":                {operation: `"Output":{"Object":"m.mp4"},"VideoTargetRec":{"Face":"true","ProcessType":"Mosaic"},"VideoTargetRecResult":{"FaceRecognition":[{"Url":"https://in-1.cos.ap-in.myqcloud.com/in-1/a/1.jpg"}]}`, want: []string{"in-1/ap-in/m.mp4"}},
+		"frames_of_a_video":           {operation: `"VideoTargetRecResult":{"BodyRecognition":[{"Url":"https://in-1.cos.ap-in.myqcloud.com/in-1/a/1.jpg"}]}`},
+		"watermark_failed":            {operation: `"DigitalWatermark":{"IgnoreError":"true","State":"Failed"},"MediaResult":{"OutputFile":{"ObjectName":"a"}}`, want: []string{"in-1/ap-in/a"}},
+		"not_all_compressed":          {operation: `"FileCompressResult":{"Object":"b.zip","ErrorDetail":{"ErrorCount":"1","ErrorFile":["a"]}}`, want: []string{"in-1/ap-in/b.zip"}},
+		"play_list":                   {operation: `"Output":{"Object":"a.m3u8"},"MediaResult":{"OutputFile":{"ObjectName":"a.m3u8","Md5Info":[{"ObjectName":"a.m3u8","Md5":"` + md5a + `"}]}}`, want: []string{"in-1/ap-in/a.m3u8=" + md5a}},
+		"text_seen":                   {operation: `"Detection":{"InputObjectName":"a.jpg","TextDetections":[{"DetectedText":"t"}]}`},
 		"none":                        {operation: `"MediaInfo":{"Format":{"Size":1}}`},
 	}
 	for name, test := range tests {
@@ -155,6 +161,33 @@ func TestOutputs(t *testing.T) {
 				test.state = "Success"
 			}
 			body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":%q,"Input":{"BucketId":"in-1","Region":"ap-in"},"Operation":{%s}}}`, test.state, test.operation)
+			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestTranslationOutputs has in each case the Type of what was translated, and what is asked
+// for beside an Output.
+func TestTranslationOutputs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		inputType, asked string
+		want             []string
+	}{
+		"picture":                {"png", ``, []string{"b-1/ap-1/o.txt"}},
+		"picture_text_alone":     {"png", `"NoNeedOutput":true,`, nil},
+		"photograph_text_alone":  {"JPG", `"NoNeedOutput":"True",`, nil},
+		"picture_text_and_file":  {"webp", `"NoNeedOutput":"false",`, []string{"b-1/ap-1/o.txt"}},
+		"document_needs_no_file": {"pdf", `"NoNeedOutput":"true",`, []string{"b-1/ap-1/o.txt"}},
+		"unknown_text_alone":     {"", `"NoNeedOutput":"true",`, nil},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			body := fmt.Sprintf(`{"JobsDetail":{"JobId":"j1","State":"Success","Tag":"Translation","Input":{"Object":"in","Type":%q},`+
+				`"Operation":{%s"AITranslateResult":{"Result":"t"},"Output":{"Bucket":"b-1","Region":"ap-1","Object":"o.txt"}}}}`, test.inputType, test.asked)
 			if diff := cmp.Diff(test.want, outputsOf(t, body)); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}
@@ -232,6 +265,9 @@ func TestWorkflowOutputs(t *testing.T) {
 		"url_alone": {
 			tasks: `{"ResultInfo":{"ObjectInfo":{"ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}}`,
 			want:  []string{"c-1/ap-c/a"},
+		},
+		"judged_and_read": {
+			tasks: `[{"JudgementInfo":{"ObjectCount":"1","JudgementResult":[{"ObjectName":"a","State":"Success"}]},"FileInfo":[{"BasicInfo":{"Object":"a"}}]},{"ResultInfo":{"ObjectInfo":{"InputObjectName":"a","ImageOcrResult":{"InputObjectName":"a"}}}}]`,
 		},
 		"none": {tasks: `[{"Type":"Transcode","State":"Success"}]`},
 	}
