@@ -57,22 +57,24 @@ cd "$root"
 # shellcheck disable=SC2016 # the dollar is serverless.yml's
 settings=$(sed -n 's/^ *\([A-Z][A-Z0-9_]*\): ${env:\1}.*/\1/p' serverless.yml)
 
-# value_of prints the value of the variable named $1, nothing where it is unset.
+# value_of leaves the value of the variable named $1 in value, which is empty where it is unset.
 value_of() {
-	eval "printf '%s' \"\${$1:-}\""
+	eval "value=\${$1:-}"
 }
 
 check_settings() {
 	for name in $settings FUNCTION_REGION FUNCTION_ROLE; do
 		# The CLI would deploy an empty variable as an empty value; unset, the function takes its default.
-		[ -n "$(value_of "$name")" ] || unset "$name"
+		value_of "$name"
+		[ -n "$value" ] || unset "$name"
 	done
 	: "${FUNCTION_REGION:=${RECORD_REGION:-}}"
 	export FUNCTION_REGION
 
 	check_env_files
 	for name in TENCENT_SECRET_ID TENCENT_SECRET_KEY; do
-		case $(value_of "$name") in
+		value_of "$name"
+		case $value in
 		*…* | *'<'*) problem "$name is a placeholder of the README: set it to a key of your own" ;;
 		esac
 	done
@@ -98,7 +100,8 @@ check_env_files() {
 	for file in ./.env.prod ./.env ../.env.prod ../.env ../../.env.prod ../../.env; do
 		[ -f "$file" ] || continue
 		for name in $settings; do
-			[ -z "$(value_of "$name")" ] || continue
+			value_of "$name"
+			[ -z "$value" ] || continue
 			if grep -Eq "^[[:space:]]*(export[[:space:]]+)?${name}[[:space:]]*=" "$file"; then
 				problem "$name is set in $file but not in the environment. Load the file first: set -a; . $file; set +a"
 			fi
