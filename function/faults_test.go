@@ -43,7 +43,7 @@ func stages() []stage {
 	}
 }
 
-var onePairIn = flag.Int("one-pair-in", testsize.Pick(60, 20), "of the pairs of faults, TestEveryFault tries one in so many; 1 tries all")
+var onePairIn = flag.Int("one-pair-in", testsize.Pick(100, 20), "of the pairs of faults, TestEveryFault tries one in so many; 1 tries all")
 
 // TestEveryFault lets every single fault happen to every request of a callback, and
 // pairs of faults to every pair of requests. Each is absorbed in the same invocation,

@@ -142,7 +142,7 @@ func heapInUse(instances []*receiver) uint64 {
 // TestLoad delivers callbacks through six instances at once: 10,000 at full size.
 func TestLoad(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	l := load{callbacks: 1_000, instances: 6, trip: 2 * time.Millisecond, outputs: 50}
+	l := load{callbacks: 500, instances: 6, trip: 2 * time.Millisecond, outputs: 50}
 	if testsize.Full() && !underRace {
 		l.callbacks, l.outputs = 10_000, 500
 	}
@@ -175,7 +175,7 @@ func TestMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("measures a process of Linux")
 	}
-	callbacks := testsize.Pick(500, 10_000)
+	callbacks := testsize.Pick(300, 10_000)
 	const maxKiB = 32_000 // a little less than 32 MB
 	s := newSite(t, -1)
 	p := start(t, buildFunction)

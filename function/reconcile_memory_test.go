@@ -25,9 +25,9 @@ func TestTimerMemory(t *testing.T) {
 		within         time.Duration // in which they were created
 		limit          time.Duration // of an event
 	}{
-		"long_jobs": {jobs: testsize.Pick(110, 200), nodes: 6_000, within: time.Hour, limit: time.Minute},
-		"many_jobs": {jobs: testsize.Pick(300, 4_000), recorded: testsize.Pick(270, 3_600), within: time.Hour, limit: time.Minute},
-		"at_once":   {jobs: testsize.Pick(300, 3_000), within: 90 * time.Second, limit: 2 * time.Second},
+		"long_jobs": {jobs: testsize.Pick(110, 200), nodes: testsize.Pick(1_000, 6_000), within: time.Hour, limit: time.Minute},
+		"many_jobs": {jobs: testsize.Pick(150, 4_000), recorded: testsize.Pick(135, 3_600), within: time.Hour, limit: time.Minute},
+		"at_once":   {jobs: testsize.Pick(150, 3_000), within: 90 * time.Second, limit: 2 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSite(t, -1)

@@ -103,7 +103,7 @@ func TestWorstBodies(t *testing.T) {
 		t.Skip("measures a process of Linux")
 	}
 	const maxTime, maxKiB = 3 * time.Second, 128_000 // a little less than 128 MB
-	size := 256 << 10
+	size := 160 << 10
 	if testsize.Full() {
 		size = 6<<20 - 64 // a little less than 6 MB
 	}

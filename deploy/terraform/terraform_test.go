@@ -21,6 +21,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 )
 
 // root is the repository, from this folder.
@@ -323,6 +325,10 @@ func TestOutputs(t *testing.T) {
 	}
 }
 
+var buildDoctor = testprogram.New("../../scripts/doctor")
+
+func TestMain(m *testing.M) { testprogram.Main(m) }
+
 // TestPolicyIsTheDoctors compares the role's policy with what the doctor prints for the
 // same settings.
 func TestPolicyIsTheDoctors(t *testing.T) {
@@ -363,12 +369,15 @@ func TestPolicyIsTheDoctors(t *testing.T) {
 		},
 	} {
 		document := valueOf(t, m.resource(t, "tencentcloud_cam_policy.function").Attributes["document"].Expr, m.evaluate(t, test.values))
-		args := []string{"run", "./scripts/doctor", "-policy"}
+		doctor, err := buildDoctor()
+		if err != nil {
+			t.Fatal(err)
+		}
+		args := []string{"-policy"}
 		if test.media != "" {
 			args = append(args, "-media", test.media)
 		}
-		command := exec.CommandContext(t.Context(), "go", args...)
-		command.Dir = root
+		command := exec.CommandContext(t.Context(), doctor, args...)
 		command.Env = append(withoutSettings(os.Environ()), "RECORD_BUCKET=records-1250000000", "RECORD_REGION=ap-guangzhou")
 		command.Env = append(command.Env, test.environment...)
 		printed, err := command.Output()
