@@ -313,8 +313,12 @@ func (l *listingRun) tagAgain(ctx, jobCtx context.Context, r *model.Record) fate
 
 // untagged reports whether the outputs of a job are still to be tagged, and counts an error
 // that only another try can help. A tag that COS refuses is none of these: it is for the
-// operator to change something.
+// operator to change something. What is no tag set is no word of COS, though the store
+// gives it up as if it were: the next run may get one.
 func (l *listingRun) untagged(ctx context.Context, r *model.Record, tried bool, refused, err error) bool {
+	if errors.Is(refused, cosclient.ErrNotFromService) {
+		refused, err = nil, cmp.Or(err, refused)
+	}
 	if refused != nil {
 		l.warn("COS refuses to tag an output of a job", text("id", r.ID), slog.String("error", refused.Error()))
 	}

@@ -287,6 +287,58 @@ func TestTagsOutOfReach(t *testing.T) {
 	})
 }
 
+// What comes for a tag set and is none is read three times in a run. Then the tag waits for
+// the next run, and not for the operator, as one does that COS refuses.
+func TestTagSetIsNone(t *testing.T) {
+	t.Parallel()
+	const untagged, refused = "outputs of a job could not be tagged", "COS refuses to tag an output of a job"
+	portal := func(*http.Request) *http.Response { return proxyPage(http.StatusOK) }
+	denied := func(r *http.Request) *http.Response { return errorOf(r, http.StatusForbidden, "AccessDenied") }
+	for name, test := range map[string]struct {
+		answer      func(*http.Request) *http.Response
+		answers     int   // of those, before COS's own
+		wantPending []int // after each run
+		wantTagged  bool
+		wantWarning map[string]int
+	}{
+		"twice":       {portal, 2, []int{0}, true, nil},
+		"three_times": {portal, 3, []int{1, 0}, true, map[string]int{untagged: 1}},
+		"seven_times": {portal, 7, []int{1, 1, 0}, true, map[string]int{untagged: 2}},
+		"always":      {portal, 1000, []int{1, 1, 1, 1}, false, map[string]int{untagged: 4}},
+		"refused":     {denied, 1, []int{0, 0}, false, map[string]int{refused: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.add("j1", time.Hour, cilocal.Plan{})
+				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+					if r.Method == http.MethodGet && r.URL.Query().Has("tagging") && test.answers > 0 {
+						test.answers--
+						return test.answer(r), nil
+					}
+					return do()
+				}
+				for run, want := range test.wantPending {
+					if r, err := w.run(); err != nil || r.Pending != want || !r.Complete {
+						t.Errorf("run %d: %+v, %v; want %d pending", run, r, err, want)
+					}
+					time.Sleep(10 * time.Minute)
+				}
+				messages := w.messages()
+				for _, message := range []string{untagged, refused} {
+					if n := count(messages, message); n != test.wantWarning[message] {
+						t.Errorf("%d warnings that %s", n, message)
+					}
+				}
+				w.checkAllRecorded(1)
+				if o, _ := w.cos.Object(media, "out/j1.mp4"); (len(o.Tags) == 1) != test.wantTagged {
+					t.Errorf("tags %v", o.Tags)
+				}
+			})
+		})
+	}
+}
+
 // A pending job that CI does not know in two runs is dropped.
 func TestUnknownID(t *testing.T) {
 	bubble(t, func(t *testing.T) {
