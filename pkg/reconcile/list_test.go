@@ -116,7 +116,7 @@ func TestKilledAnywhere(t *testing.T) {
 			s := newSimulation(t, 1)
 			s.w.addMany(3, time.Minute)
 			s.w.callback("j0001")
-			s.timer(time.Minute, kill)
+			s.timer(time.Minute, atRequest(kill))
 			if s.kills == 0 {
 				break
 			}

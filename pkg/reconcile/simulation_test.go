@@ -5,8 +5,10 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -20,9 +22,12 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
-// Given -seed, TestSimulation runs the course of that seed alone.
+// Given -seed, TestSimulation runs the course of that seed alone. What goes wrong with a
+// request follows from the seed and from what the request is, not from when it is sent: of
+// what happens at one moment, Go alone chooses the order.
 var seed = flag.Uint64("seed", 0, "run this one course of TestSimulation alone")
 
 // TestSimulation runs random courses of events: jobs that end well or not, at any time;
@@ -52,13 +57,13 @@ func TestSimulation(t *testing.T) {
 			})
 		}
 	})
-	t.Logf("%d courses: %d jobs, %d timer events (%d killed), %d requests (%d broken); %d repaired, %d replaced; %d writes raced",
+	t.Logf("%d courses: %d jobs, %d timer events (%d killed), %d requests (%d broken); %d repaired, %d replaced; %d tags of callbacks given up; %d writes raced",
 		courses, totals.jobs.Load(), totals.runs.Load(), totals.kills.Load(), totals.requests.Load(), totals.faults.Load(),
-		totals.repaired.Load(), totals.replaced.Load(), totals.raced.Load())
+		totals.repaired.Load(), totals.replaced.Load(), totals.untagged.Load(), totals.raced.Load())
 }
 
 type simulationTotals struct {
-	jobs, runs, kills, requests, faults, repaired, replaced, raced atomic.Int64
+	jobs, runs, kills, requests, faults, repaired, replaced, untagged, raced atomic.Int64
 }
 
 func (t *simulationTotals) add(s *simulation) {
@@ -69,27 +74,27 @@ func (t *simulationTotals) add(s *simulation) {
 	t.faults.Add(int64(s.faults))
 	t.repaired.Add(int64(s.repaired))
 	t.replaced.Add(int64(s.replaced))
+	t.untagged.Add(int64(s.untagged))
 	t.raced.Add(int64(s.raced))
 }
 
 // A simulation is one random course of events.
 type simulation struct {
-	t     *testing.T
-	w     *world
-	seed  uint64
-	rng   *rand.Rand
-	jobs  []simulatedJob
-	steps []step // what is to happen, by time
+	t         *testing.T
+	w         *world
+	seed      uint64
+	rng       *rand.Rand
+	jobs      []simulatedJob
+	steps     []step  // what is to happen, by time
+	instances int     // so far
+	breaks    float64 // the share of requests that go wrong
+	accepted  []accepted
+	tagged    []string // outputs with a tag of somebody else's
 
-	mu       sync.Mutex // over what requests of several goroutines change
-	netRng   *rand.Rand
-	breaks   float64 // the share of requests that go wrong
-	faults   int
-	raced    int
-	accepted []accepted
-	tagged   []string // outputs with a tag of somebody else's
+	mu            sync.Mutex // over what requests of several goroutines change
+	faults, raced int
 
-	runs, kills, repaired, replaced int
+	runs, kills, repaired, replaced, untagged int
 }
 
 // A simulatedJob is a job, or the run of a workflow.
@@ -110,6 +115,7 @@ type accepted struct {
 	kind    model.Kind
 	id      string
 	encoded []byte
+	tags    []store.TagResult
 }
 
 const workflow = "w00000000000000000000000000000001"
@@ -117,7 +123,7 @@ const workflow = "w00000000000000000000000000000001"
 var simulatedTypes = []string{"Transcode", "Snapshot", "Concat"}
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
-	s := &simulation{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), netRng: rand.New(rand.NewPCG(seed, 2))}
+	s := &simulation{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1))}
 	s.w = newWorld(t, cilocal.Options{
 		LastToken: pick(s.rng, cilocal.LastTokenAbsent, cilocal.LastTokenEmpty, cilocal.LastTokenRepeated),
 	})
@@ -242,15 +248,38 @@ func (s *simulation) receive(body []byte) {
 	}
 	ctx, cancel := context.WithTimeout(s.t.Context(), 3*time.Second)
 	defer cancel()
-	if _, err := s.instance(0, nil).receiver(nil).Callback(ctx, body); err != nil {
+	i := s.instance(never)
+	results, err := i.receiver(nil).Callback(ctx, body)
+	if err != nil {
 		return // CI does not try again
 	}
-	for _, r := range callback.Records {
+	for n, r := range callback.Records {
 		encoded, err := r.Encode()
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		s.accepted = append(s.accepted, accepted{r.Kind, r.ID, encoded})
+		tags := results.Jobs[n].Tags
+		s.accepted = append(s.accepted, accepted{r.Kind, r.ID, encoded, tags})
+		s.checkTagsOfCallback(i, tags)
+	}
+}
+
+// maxGarbled is after how many answers that are no tag set the store gives a tag up.
+const maxGarbled = 3
+
+// checkTagsOfCallback looks at what a callback that was answered 200 says of its tags:
+// that they are there or, if the answers with the tag set were none, that they are not.
+func (s *simulation) checkTagsOfCallback(i *instance, tags []store.TagResult) {
+	for _, tag := range tags {
+		switch tag.Outcome {
+		case store.Tagged, store.Unchanged:
+			continue
+		case store.Failed:
+			if i.transport.(*mortal).garbled[tag.Object] >= maxGarbled {
+				continue
+			}
+		}
+		s.t.Errorf("seed %d: a callback was answered 200, and its output is not tagged: %+v", s.seed, tag)
 	}
 }
 
@@ -273,22 +302,26 @@ func (s *simulation) arrangeTimer(at time.Time) {
 		var all sync.WaitGroup
 		for range pick(s.rng, 1, 1, 1, 2) {
 			limit := pick(s.rng, time.Second, 3*time.Second, time.Minute)
-			killAt := 0
+			death := never
 			if s.rng.IntN(3) == 0 {
-				killAt = 1 + s.rng.IntN(pick(s.rng, 5, 50, 300))
+				death = oneIn(pick(s.rng, 3, 25, 150))
 			}
-			all.Go(func() { s.timer(limit, killAt) })
+			i := s.instance(death)
+			all.Go(func() { s.reconcile(i, limit) })
 		}
 		all.Wait()
 	})
 }
 
-// timer is one timer event, of an instance that is killed at its killAt-th request, or
-// never.
-func (s *simulation) timer(limit time.Duration, killAt int) {
+// timer is one timer event.
+func (s *simulation) timer(limit time.Duration, death death) { s.reconcile(s.instance(death), limit) }
+
+// reconcile runs an instance's reconciliation.
+func (s *simulation) reconcile(i *instance, limit time.Duration) {
 	ctx, cancel := context.WithTimeout(s.t.Context(), limit)
 	defer cancel()
-	i := s.instance(killAt, cancel)
+	m := i.transport.(*mortal)
+	m.kill = cancel
 	o := i.options()
 	o.Types, o.TimeLimit, o.Workflows = simulatedTypes, limit, []reconcile.Workflow{{ID: workflow}}
 	result, _ := reconcile.Run(ctx, o)
@@ -297,26 +330,70 @@ func (s *simulation) timer(limit time.Duration, killAt int) {
 	s.runs++
 	s.repaired += result.Repaired
 	s.replaced += result.Replaced
-	if i.transport.(*mortal).dead.Load() {
+	if m.dead.Load() {
 		s.kills++
 	} else if ctx.Err() != nil {
 		s.t.Errorf("seed %d: a run did not end before its deadline, %v", s.seed, limit)
 	}
 }
 
+// A death reports whether an instance is killed at a request: its nth, with a throw of dice
+// from 0 to 1.
+type death func(nth int, dice float64) bool
+
+func never(int, float64) bool { return false }
+
+func atRequest(n int) death { return func(nth int, _ float64) bool { return nth == n } }
+
+func oneIn(n int) death { return func(_ int, dice float64) bool { return dice*float64(n) < 1 } }
+
 // A mortal is the transport of an instance, which dies with it. It watches that no record
 // goes backwards by what the instance knew.
 type mortal struct {
 	s       *simulation
-	killAt  int
+	number  int // of the instance
+	death   death
 	kill    context.CancelFunc
 	dead    atomic.Bool
 	started int               // requests
+	same    map[string]int    // how often each request was sent
+	garbled map[string]int    // how often what is no tag set came for the tags of each output
 	read    map[string][]byte // what the instance last read of each key
 }
 
-func (s *simulation) instance(killAt int, kill context.CancelFunc) *instance {
-	return &instance{s.w, &mortal{s: s, killAt: killAt, kill: kill, read: map[string][]byte{}}}
+func (s *simulation) instance(death death) *instance {
+	s.instances++
+	return &instance{s.w, &mortal{
+		s: s, number: s.instances, death: death, kill: func() {},
+		same: map[string]int{}, garbled: map[string]int{}, read: map[string][]byte{},
+	}}
+}
+
+// dice returns what decides about a request: the seed, the instance, and what the request
+// is. The name of a version in a history is left out: it is a hash of, among others, the
+// ids of CI's queues, which are made up anew for each course.
+func (m *mortal) dice(r *http.Request) *rand.Rand {
+	name := r.URL.Path
+	if strings.Contains(name, "/history/") {
+		name = path.Dir(name)
+	}
+	request := fmt.Sprint(m.number, r.Method, r.URL.Host, name, r.URL.RawQuery)
+	m.same[request]++
+	h := fnv.New64a()
+	fmt.Fprint(h, request, m.same[request])
+	return rand.New(rand.NewPCG(m.s.seed, h.Sum64()))
+}
+
+// garble makes many of the faults of a tag set such an answer that is none, so that it comes
+// several times in a row.
+func (m *mortal) garble(dice *rand.Rand, fault simulatedFault, output string) simulatedFault {
+	if fault != fine && dice.IntN(3) > 0 {
+		fault = proxied
+	}
+	if fault == proxied {
+		m.garbled[output]++
+	}
+	return fault
 }
 
 // RoundTrip implements [http.RoundTripper].
@@ -327,17 +404,18 @@ func (m *mortal) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := m.s
 	s.mu.Lock()
 	m.started++
-	last := m.started == m.killAt
+	dice := m.dice(r)
 	fault := fine
-	if s.netRng.Float64() < s.breaks {
-		fault = pick(s.netRng, reset, lostAnswer, unavailable, proxied, truncated, slow)
-		if fault == proxied && r.URL.Query().Has("tagging") {
-			fault = reset // three times in a row, and the store gives a tag up for good
-		}
+	if dice.Float64() < s.breaks {
+		fault = pick(dice, reset, lostAnswer, unavailable, proxied, truncated, slow)
 		s.faults++
 	}
+	if r.Method == http.MethodGet && r.URL.Query().Has("tagging") {
+		fault = m.garble(dice, fault, strings.TrimPrefix(r.URL.Path, "/"))
+	}
+	last := m.death(m.started, dice.Float64())
 	if last {
-		fault = pick(s.netRng, reset, lostAnswer)
+		fault = pick(dice, reset, lostAnswer)
 	}
 	s.mu.Unlock()
 	response, err := m.send(r, fault)
@@ -423,23 +501,22 @@ func (m *mortal) watched(r *http.Request) (*http.Response, error) {
 
 // end lets two timer events go undisturbed, and then looks at everything.
 func (s *simulation) end() {
-	s.mu.Lock()
 	s.breaks = 0
-	s.mu.Unlock()
 	for _, j := range s.jobs {
 		time.Sleep(time.Until(j.ended.Add(5*time.Minute + time.Second)))
 	}
 	for range 2 {
-		s.timer(time.Minute, 0)
+		s.timer(time.Minute, never)
 		time.Sleep(10 * time.Minute)
-	}
-	for _, j := range s.jobs {
-		s.checkRecord(j)
 	}
 	for _, a := range s.accepted {
 		if !s.isKept(a) {
 			s.t.Errorf("seed %d: a version of %s that was answered 200 is lost: %s", s.seed, a.id, a.encoded)
 		}
+		s.checkTagsStayed(a)
+	}
+	for _, j := range s.jobs {
+		s.checkRecord(j)
 	}
 	for _, key := range s.tagged {
 		o, _ := s.w.cos.Object(media, key)
@@ -448,7 +525,7 @@ func (s *simulation) end() {
 		}
 	}
 	before := s.w.net.count()
-	s.timer(time.Minute, 0)
+	s.timer(time.Minute, never)
 	for _, r := range s.w.net.since(before) {
 		if !strings.HasPrefix(r, "GET ") && !strings.HasPrefix(r, "HEAD ") && !strings.HasSuffix(r, " /ci/reconcile/"+media+".json?") {
 			s.t.Errorf("seed %d: the third event sent %s", s.seed, r)
@@ -473,17 +550,48 @@ func (s *simulation) checkRecord(j simulatedJob) {
 	if asked := s.ask(j); !model.IsTerminal(recorded.State) || !model.Agrees(recorded, asked) {
 		s.t.Errorf("seed %d: the record of %s is %+v, and CI says %+v", s.seed, j.id, recorded, asked)
 	}
-	for _, o := range recorded.Outputs {
-		out, _ := s.w.cos.Object(media, o.Key)
-		if recorded.Source == model.SourceQuery && recorded.Succeeded() && o.MD5 != "" && !slices.Contains(out.Tags, coslocal.Tag{Key: "md5", Value: o.MD5}) {
-			s.t.Errorf("seed %d: the output of %s is not tagged: %v", s.seed, j.id, out.Tags)
+	if recorded.Source != model.SourceQuery && len(s.untaggedOutputs(recorded)) > 0 {
+		s.retag(recorded) // the timer tags its own records only
+	}
+	for _, key := range s.untaggedOutputs(recorded) {
+		s.t.Errorf("seed %d: the output %s of %s is not tagged", s.seed, key, j.id)
+	}
+}
+
+// untaggedOutputs returns those outputs of a record that are to be tagged, and are not.
+func (s *simulation) untaggedOutputs(r *model.Record) (keys []string) {
+	for _, o := range r.Outputs {
+		stored, _ := s.w.cos.Object(media, o.Key)
+		if r.Succeeded() && o.MD5 != "" && !slices.Contains(stored.Tags, coslocal.Tag{Key: "md5", Value: o.MD5}) {
+			keys = append(keys, o.Key)
+		}
+	}
+	return keys
+}
+
+// retag tags the outputs of a record, as `records retag` does.
+func (s *simulation) retag(recorded *model.Record) {
+	if _, refused, err := s.instance(never).receiver(nil).Tag(s.t.Context(), recorded); refused != nil || err != nil {
+		s.t.Errorf("seed %d: the outputs of %s cannot be tagged: refused %v, error %v", s.seed, recorded.ID, refused, err)
+	}
+}
+
+// checkTagsStayed looks at whether the outputs of a callback that were tagged still are.
+func (s *simulation) checkTagsStayed(a accepted) {
+	for _, tag := range a.tags {
+		o, _ := s.w.cos.Object(tag.Bucket, tag.Object)
+		hasMD5 := slices.ContainsFunc(o.Tags, func(t coslocal.Tag) bool { return t.Key == "md5" })
+		if tag.Outcome == store.Failed {
+			s.untagged++
+		} else if !hasMD5 {
+			s.t.Errorf("seed %d: %s was tagged, and has the tags %v", s.seed, tag.Object, o.Tags)
 		}
 	}
 }
 
 // ask returns what CI says of a job.
 func (s *simulation) ask(j simulatedJob) *model.Record {
-	b, err := s.instance(0, nil).options().CI.Bucket(media, region)
+	b, err := s.instance(never).options().CI.Bucket(media, region)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/goleak"
 
 	"github.com/ci-callback/ci-callback/pkg/ci"
@@ -168,13 +169,18 @@ type instance struct {
 
 func (w *world) instance() *instance { return &instance{w, w.net} }
 
+// evenBackoff returns the usual waits between tries, without what they leave to chance.
+func evenBackoff() backoff.BackOff {
+	return &backoff.ExponentialBackOff{InitialInterval: 100 * time.Millisecond, Multiplier: 2, MaxInterval: 5 * time.Second}
+}
+
 // receiver returns a receiver of one invocation, which tags.
 func (i *instance) receiver(slots chan struct{}) *receive.Receiver {
 	i.w.t.Helper()
 	c := coslocal.DefaultCredential()
 	s, err := store.NewPool(i.transport).Open(store.Options{
 		Credentials: cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey},
-		Bucket:      records, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000", Slots: slots,
+		Bucket:      records, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000", Slots: slots, Backoff: evenBackoff,
 	})
 	if err != nil {
 		i.w.t.Fatal(err)
@@ -191,7 +197,7 @@ func (i *instance) options() reconcile.Options {
 		Types:   []string{"Transcode"},
 		Since:   72 * time.Hour,
 		CI: ci.NewClient(ci.Options{
-			Transport: i.transport, Credentials: cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey},
+			Transport: i.transport, Credentials: cosclient.Credentials{SecretID: c.SecretID, SecretKey: c.SecretKey}, Backoff: evenBackoff,
 		}),
 		Store: r.Store, Receiver: r,
 		Log: slog.New(slog.NewJSONHandler(i.w.log, nil)),
