@@ -163,10 +163,14 @@ func forgeRecord(w *world) {
 }
 
 // addRun puts a run of the workflow into CI that ended an hour ago.
-func (w *world) addRun() {
+func (w *world) addRun() { w.addRunOf("i1", cilocal.Plan{}) }
+
+// addRunOf puts a run of the workflow into CI that was created an hour ago.
+func (w *world) addRunOf(id string, plan cilocal.Plan) {
 	w.t.Helper()
-	run := cilocal.Run{ID: "i1", WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{{Type: "Transcode", Name: "T_1"}}}
-	if _, err := w.ci.AddRun(media, run, cilocal.Plan{Lost: true}); err != nil {
+	run := cilocal.Run{ID: id, WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{{Type: "Transcode", Name: "T_1"}}}
+	plan.Lost = true
+	if _, err := w.ci.AddRun(media, run, plan); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -208,6 +209,40 @@ func TestSlowLastSave(t *testing.T) {
 		}
 		w.state()
 	})
+}
+
+// The work ends a tenth of the time limit before the deadline, however little time is left.
+// Where nobody says what the limit is, it is what is left.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ limit, left, want time.Duration }{
+		"all_is_left":   {8 * time.Second, 8 * time.Second, 7200 * time.Millisecond},
+		"half_is_left":  {8 * time.Second, 4 * time.Second, 3200 * time.Millisecond},
+		"a_short_limit": {time.Second, time.Second, 650 * time.Millisecond},
+		"not_told":      {0, 4 * time.Second, 3600 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.add("j1", time.Hour, cilocal.Plan{})
+				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+					if isRecord(r) { // until the time is up
+						return errorOf(r, http.StatusServiceUnavailable, "ServiceUnavailable"), nil
+					}
+					return do()
+				}
+				o := w.instance().options()
+				o.TimeLimit = test.limit
+				ctx, cancel := context.WithTimeout(t.Context(), test.left)
+				defer cancel()
+				started := time.Now()
+				reconcile.Run(ctx, o)
+				if took := time.Since(started); took != test.want {
+					t.Errorf("it took %v, want %v", took, test.want)
+				}
+			})
+		})
+	}
 }
 
 // One bucket's fault, and one type's, does not keep the others back; the error names them.
@@ -445,6 +480,25 @@ func TestOldPath(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, docs); r.Pending != 0 {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// A job that is out of reach at the path of its kind holds up the others for one run only.
+func TestOldPathOutOfReach(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{OldPathsOnly: true, MoreTags: []string{"DocProcess"}})
+		for _, id := range []string{"d1", "d2"} {
+			w.add(id, time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Tag = "DocProcess" })
+		}
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"DocProcess":{"until":"2000-01-01T00:00:00Z","pending":["d1","d2"]}}}`)
+		w.net.meddle = refuse(func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/d1") && r.URL.Path != "/jobs/d1" }, http.StatusServiceUnavailable, "ServiceUnavailable")
+		docs := func(o *reconcile.Options) { o.Types = []string{"DocProcess"} }
+		for _, want := range []int{0, 1} {
+			r, err := w.run(docs)
+			if !errors.Is(err, cosclient.ErrUnavailable) || r.Repaired != want || r.Pending != 2-want {
+				t.Errorf("%+v, %v; want %d repaired", r, err, want)
+			}
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -450,4 +451,52 @@ func TestHeldHalfWay(t *testing.T) {
 			t.Error("the job that was left is not kept")
 		}
 	})
+}
+
+// A run asks for a hundred of the pending runs of a workflow. Whatever keeps those pending,
+// the next run begins with the others.
+func TestPendingTakeTurns(t *testing.T) {
+	t.Parallel()
+	running := func(w *world, id string) { w.addRunOf(id, cilocal.Plan{Run: 10 * time.Hour}) }
+	for name, test := range map[string]struct {
+		arrange func(w *world, id string) // one of the hundred
+		meddle  meddler
+	}{
+		"still_running":  {running, nil},
+		"unknown":        {func(*world, string) {}, nil},
+		"another_answer": {running, answerAbout("other")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				pending := ""
+				for i := range 100 {
+					id := fmt.Sprintf("i%02d", i)
+					test.arrange(w, id)
+					pending += fmt.Sprintf("%q,", id)
+				}
+				w.addRunOf("other", cilocal.Plan{Run: 10 * time.Hour})
+				w.addRunOf("ilast", cilocal.Plan{})
+				w.put("ci/reconcile/"+media+".json", fmt.Sprintf(`{"version":1,"workflows":{%q:{"until":%q,"pending":[%s"ilast"]}}}`,
+					workflow, time.Now().Format(time.RFC3339), pending))
+				flows := func(o *reconcile.Options) { o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}} }
+				w.net.meddle = test.meddle
+				w.mustRun(reconcile.Counts{}, flows)
+				w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, flows)
+			})
+		})
+	}
+}
+
+// answerAbout answers what is asked about the hundred runs as if it were about another.
+func answerAbout(other string) meddler {
+	return func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+		response, err := do()
+		if id := path.Base(r.URL.Path); err == nil && toCI(r) && len(id) == len("i00") {
+			body, _ := io.ReadAll(response.Body)
+			text := strings.ReplaceAll(string(body), id, other)
+			response.Body, response.ContentLength = io.NopCloser(strings.NewReader(text)), -1
+		}
+		return response, err
+	}
 }
