@@ -412,6 +412,38 @@ func TestLookAtOutput(t *testing.T) {
 	}
 }
 
+// An output that is gone when its tags are read is gone, though it was there for the HEAD
+// beside it, and the other way round. Where COS denies the HEAD, that is what matters.
+func TestLookAtOutputGoneMeanwhile(t *testing.T) {
+	t.Parallel()
+	gone := func(step string) coslocal.Fault {
+		return coslocal.Fault{Match: at(step), Status: 404, Code: "NoSuchKey"}
+	}
+	for name, test := range map[string]struct {
+		faults []coslocal.Fault
+		want   func(error) bool
+	}{
+		"before_the_tags": {[]coslocal.Fault{gone(getTags)}, isNotFound},
+		"before_the_head": {[]coslocal.Fault{gone(head)}, isNotFound},
+		"denied":          {[]coslocal.Fault{gone(getTags), {Match: at(head), Status: 403}}, cosclient.IsDenied},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.putOutput(t, mine)
+			for _, fault := range test.faults {
+				w.Inject(fault)
+			}
+			got, err := w.open(t, options()).LookAtOutput(t.Context(), output())
+			if diff := cmp.Diff(store.OutputInfo{}, got); diff != "" || !test.want(err) {
+				t.Errorf("LookAtOutput: %v (-want +got):\n%s", err, diff)
+			}
+		})
+	}
+}
+
+func isNotFound(err error) bool { return errors.Is(err, store.ErrNotFound) }
+
 func TestCheckTagBucket(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
