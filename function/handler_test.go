@@ -691,6 +691,32 @@ func TestAnswersInTime(t *testing.T) {
 	}
 }
 
+// The reserve is a tenth of the time limit, however little of it is left. Where the platform
+// does not say what that is, it is a tenth of what is left.
+func TestReserve(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct{ limit, left, want time.Duration }{
+		"all_is_left":    {20 * time.Second, 20 * time.Second, 18 * time.Second},
+		"half_is_left":   {20 * time.Second, 10 * time.Second, 8 * time.Second},
+		"little_is_left": {20 * time.Second, 3 * time.Second, time.Second},
+		"a_short_limit":  {time.Second, time.Second, 700 * time.Millisecond},
+		"not_told":       {0, 10 * time.Second, 9 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), test.left)
+				defer cancel()
+				ctx = functioncontext.NewContext(ctx, &functioncontext.FunctionContext{TimeLimitInMs: int32(test.limit.Milliseconds())})
+				ctx, cancelWork := withReserve(ctx)
+				defer cancelWork()
+				if deadline, _ := ctx.Deadline(); time.Until(deadline) != test.want {
+					t.Errorf("%v for the work, want %v", time.Until(deadline), test.want)
+				}
+			})
+		})
+	}
+}
+
 // What is read from the environment is what the store works with.
 func TestStoreOptions(t *testing.T) {
 	t.Parallel()
