@@ -148,14 +148,15 @@ func (b *Bucket) Jobs(ctx context.Context, ids ...string) (*Jobs, error) {
 
 // oldPaths are where jobs were asked for before /jobs answered for all types, by the first
 // letter of their ids. Whether /jobs knows all of them today is not documented, and the
-// actions of AI and file jobs are a guess.
+// action of AI jobs is a guess. The one of file jobs is named on their own page alone.
 // https://cloud.tencent.com/document/product/460/104297
+// https://cloud.tencent.com/document/api/436/116004
 var oldPaths = map[byte]question{
 	'c': {action: "DescribePicProcessJobs", path: "/pic_jobs/"},
 	'a': {action: "DescribeAiJobs", path: "/ai_jobs/"},
 	's': {action: "DescribeAsrJobs", path: "/asr_jobs/"},
 	'd': {action: "DescribeDocProcessJobs", path: "/doc_jobs/"},
-	'f': {action: "DescribeFileProcessJobs", path: "/file_jobs/"},
+	'f': {action: "DescribeFileProcessJob", path: "/file_jobs/"},
 }
 
 // HasOldPath reports whether a job that /jobs does not know may be known at its old path.

@@ -285,7 +285,7 @@ var oldPaths = []struct {
 	{"ai_jobs", 'a', "CreateAIJobs", "DescribeAIJobs"},
 	{"asr_jobs", 's', "CreateAsrJobs", "DescribeAsrJobs"},
 	{"doc_jobs", 'd', "CreateDocProcessJobs", "DescribeDocProcessJobs"},
-	{"file_jobs", 'f', "CreateFileProcessJobs", "DescribeFileProcessJobs"},
+	{"file_jobs", 'f', "CreateFileProcessJobs", "DescribeFileProcessJob"},
 }
 
 // oldPrefix returns the prefix of ids at an old path, 0 for another path.
