@@ -45,8 +45,10 @@ var grantsFor = map[string]grants{
 		list:    []string{"name/cos:GetBucket"},
 		media:   []string{"name/cos:HeadObject", "name/cos:GetObjectTagging", "name/cos:PutObjectTagging"},
 		jobs: []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs",
-			"ci:DescribePicProcessJobs", "ci:DescribeAsrJobs", "ci:DescribeDocProcessJobs"}, // jobs that /jobs does not know are asked for at their old paths
-		runs: []string{"ci:DescribeMediaWorkflowExecutions"},
+			// Jobs that /jobs does not know are asked for at their old paths. For /ai_jobs, no
+			// page says what that takes.
+			"ci:DescribePicProcessJobs", "ci:DescribeAsrJobs", "ci:DescribeDocProcessJobs", "ci:DescribeFileProcessJob",
+			"ci:DescribeMediaWorkflowExecutions"}, // an audit asks about every run that has a record
 	},
 	"doctor": {
 		records: []string{"name/cos:PutObject", "name/cos:GetObject", "name/cos:DeleteObject"},

@@ -104,7 +104,8 @@ func TestPolicyForOthers(t *testing.T) {
 	want := policy{"2.0", []statement{
 		{"allow", []string{"name/cos:PutObject", "name/cos:GetObject", "name/cos:DeleteObject"}, below},
 		{"allow", []string{"name/cos:GetBucket"}, whole}, media,
-		{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs", "ci:DescribePicProcessJobs", "ci:DescribeAsrJobs", "ci:DescribeDocProcessJobs"}, ofCI},
+		{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs", "ci:DescribePicProcessJobs", "ci:DescribeAsrJobs", "ci:DescribeDocProcessJobs",
+			"ci:DescribeFileProcessJob", "ci:DescribeMediaWorkflowExecutions"}, ofCI},
 	}}
 	if diff := cmp.Diff(want, c.readPolicy("-for", "records")); diff != "" {
 		t.Errorf("records:\n%s", diff)
