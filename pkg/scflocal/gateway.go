@@ -60,11 +60,13 @@ func encodeEvent(event map[string]any) ([]byte, error) {
 }
 
 // eventHeaders returns headers as an event has them: names in lower case, values joined.
+// The client's address is the platform's to say, whatever the client sends.
 func eventHeaders(header http.Header, source string) map[string]string {
-	headers := map[string]string{"x-scf-remote-addr": source}
+	headers := map[string]string{}
 	for name, values := range header {
 		headers[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
+	headers["x-scf-remote-addr"] = source
 	return headers
 }
 

@@ -216,7 +216,7 @@ func TestStartErrors(t *testing.T) {
 
 func TestEvent(t *testing.T) {
 	t.Parallel()
-	header := http.Header{"Content-Type": {"text/xml"}, "X-A": {"1", "2"}}
+	header := http.Header{"Content-Type": {"text/xml"}, "X-A": {"1", "2"}, "X-Scf-Remote-Addr": {"198.51.100.1"}}
 	u := &url.URL{Path: "/a b", RawQuery: "token=x&a=1&a=2&b"}
 	for _, test := range []struct{ name, body, want string }{
 		{"text", "<a>é</a>", `"body":"<a>é</a>"`},
