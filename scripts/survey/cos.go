@@ -7,22 +7,22 @@ import (
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cosname"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
-// rounds is how often what could go wrong now and then is tried.
-const rounds = 20
-
-// put writes an object; it is removed at the end.
+// put writes an object; unless it was refused, it is removed at the end.
 func (s *survey) put(ctx context.Context, name, body string, header http.Header) (wire.Answer, error) {
 	key := s.prefix + name
-	if len(s.written) == 0 || s.written[len(s.written)-1] != key {
+	a, err := s.records.Do(ctx, wire.Request{Method: http.MethodPut, Path: key, Body: []byte(body), Header: header})
+	if refused := err == nil && a.Status >= 400 && a.Status < 500; !refused && !slices.Contains(s.written, key) {
 		s.written = append(s.written, key)
 	}
-	return s.records.Do(ctx, wire.Request{Method: http.MethodPut, Path: key, Body: []byte(body), Header: header})
+	return a, err
 }
 
 // request makes any other request on an object.
@@ -32,7 +32,16 @@ func (s *survey) request(ctx context.Context, method, name, query string) (wire.
 
 // tag replaces the tags of an object with one.
 func (s *survey) tag(ctx context.Context, name, value string) (wire.Answer, error) {
-	body := "<Tagging><TagSet><Tag><Key>survey</Key><Value>" + value + "</Value></Tag></TagSet></Tagging>"
+	return s.putTags(ctx, name, []string{"survey"}, value)
+}
+
+// putTags replaces the tags of an object with some that share a value.
+func (s *survey) putTags(ctx context.Context, name string, keys []string, value string) (wire.Answer, error) {
+	body := "<Tagging><TagSet>"
+	for _, key := range keys {
+		body += "<Tag><Key>" + key + "</Key><Value>" + value + "</Value></Tag>"
+	}
+	body += "</TagSet></Tagging>"
 	return s.records.Do(ctx, wire.Request{Method: http.MethodPut, Path: s.prefix + name, Query: "tagging", Body: []byte(body),
 		Header: http.Header{"Content-Type": {"application/xml"}}})
 }
@@ -47,6 +56,9 @@ func inTurn(requests ...func() (wire.Answer, error)) (a wire.Answer, err error) 
 	}
 	return a, nil
 }
+
+// one judges without an answer of COS or CI.
+func one(agrees bool) verdict { return judge(wire.Answer{}, agrees) }
 
 // judge returns same or different. An answer that refuses the question settles nothing.
 func judge(a wire.Answer, agrees bool) verdict {
@@ -156,7 +168,7 @@ func askTagLag(ctx context.Context, s *survey) (string, verdict, error) {
 	if a, err := s.put(ctx, "lag", "1", nil); err != nil || a.Status >= 300 {
 		return a.String(), open, err
 	}
-	return inRounds(func(round string) (wire.Answer, bool, error) {
+	return s.inRounds(func(round string) (wire.Answer, bool, error) {
 		a, err := inTurn(
 			func() (wire.Answer, error) { return s.tag(ctx, "lag", round) },
 			func() (wire.Answer, error) { return s.request(ctx, http.MethodGet, "lag", "tagging") })
@@ -166,7 +178,7 @@ func askTagLag(ctx context.Context, s *survey) (string, verdict, error) {
 }
 
 func askStale(ctx context.Context, s *survey) (string, verdict, error) {
-	return inRounds(func(round string) (wire.Answer, bool, error) {
+	return s.inRounds(func(round string) (wire.Answer, bool, error) {
 		a, err := inTurn(
 			func() (wire.Answer, error) { return s.put(ctx, "stale", round, nil) },
 			func() (wire.Answer, error) { return s.request(ctx, http.MethodGet, "stale", "") })
@@ -175,9 +187,9 @@ func askStale(ctx context.Context, s *survey) (string, verdict, error) {
 }
 
 // inRounds writes and reads again and again, and counts how often what was read is old.
-func inRounds(writeAndRead func(round string) (a wire.Answer, fresh bool, err error)) (string, verdict, error) {
+func (s *survey) inRounds(writeAndRead func(round string) (a wire.Answer, fresh bool, err error)) (string, verdict, error) {
 	old := 0
-	for i := range rounds {
+	for i := range s.rounds {
 		a, fresh, err := writeAndRead(fmt.Sprint("round", i))
 		if err != nil || a.Status != http.StatusOK {
 			return a.String(), open, err
@@ -186,7 +198,7 @@ func inRounds(writeAndRead func(round string) (a wire.Answer, fresh bool, err er
 			old++
 		}
 	}
-	return fmt.Sprintf("the old one in %d of %d rounds", old, rounds), judge(wire.Answer{}, old == 0), nil
+	return fmt.Sprintf("the old one in %d of %d rounds", old, s.rounds), one(old == 0), nil
 }
 
 func askETag(ctx context.Context, s *survey) (string, verdict, error) {
@@ -218,7 +230,7 @@ func askSkew(ctx context.Context, s *survey) (string, verdict, error) {
 		case err != nil:
 			return "", "", err
 		case a.Status == http.StatusForbidden:
-			return fmt.Sprintf("%d minutes are accepted, %d answer %s", accepted, minutes, a), judge(wire.Answer{}, accepted == 14), nil
+			return fmt.Sprintf("%d minutes are accepted, %d answer %s", accepted, minutes, a), one(accepted == 14), nil
 		}
 		accepted = minutes
 	}
@@ -238,9 +250,90 @@ func askTagHeader(ctx context.Context, s *survey) (string, verdict, error) {
 	if apart.Status != http.StatusForbidden {
 		return observed + ": it takes a key without name/cos:PutObjectTagging to tell", open, nil
 	}
-	return observed, judge(wire.Answer{}, withHeader.Status == http.StatusForbidden), nil
+	return observed, one(withHeader.Status == http.StatusForbidden), nil
 }
 
-func notFromHere(context.Context, *survey) (string, verdict, error) {
-	return "not asked", open, nil
+func askReplaced(ctx context.Context, s *survey) (string, verdict, error) {
+	a, err := inTurn(
+		func() (wire.Answer, error) { return s.put(ctx, "replaced", "1", nil) },
+		func() (wire.Answer, error) { return s.putTags(ctx, "replaced", []string{"first"}, "1") },
+		func() (wire.Answer, error) { return s.putTags(ctx, "replaced", []string{"second"}, "2") },
+		func() (wire.Answer, error) { return s.request(ctx, http.MethodGet, "replaced", "tagging") })
+	tags, _ := readTags(a)
+	return describeTags(a), judge(a, slices.Equal(tags, []string{"2"})), err
+}
+
+// askTags puts tags on an object, which must be answered with a status.
+func askTags(status int, keys ...string) asker {
+	return func(ctx context.Context, s *survey) (string, verdict, error) {
+		name := fmt.Sprintf("tags%d", len(keys))
+		a, err := inTurn(
+			func() (wire.Answer, error) { return s.put(ctx, name, "1", nil) },
+			func() (wire.Answer, error) { return s.putTags(ctx, name, keys, "x") })
+		return a.String(), judge(a, a.Status == status), err
+	}
+}
+
+// eleven are the keys of one tag more than an object can have.
+func eleven() []string { return strings.Split("a,b,c,d,e,f,g,h,i,j,k", ",") }
+
+func askCreated(ctx context.Context, s *survey) (string, verdict, error) {
+	return s.inRounds(func(round string) (wire.Answer, bool, error) {
+		name := "created-" + round
+		if a, err := s.request(ctx, http.MethodGet, name, ""); err != nil {
+			return a, false, err
+		}
+		a, err := inTurn(
+			func() (wire.Answer, error) { return s.put(ctx, name, round, nil) },
+			func() (wire.Answer, error) { return s.request(ctx, http.MethodGet, name, "") })
+		if a.Status == http.StatusNotFound {
+			return wire.Answer{Status: http.StatusOK}, false, err // the old one is that there is none
+		}
+		return a, string(a.Body) == round, err
+	})
+}
+
+// askKey writes an object under an odd key, and looks whether it is there under a plain
+// one, which the odd one would be if COS took it for a path. What is assumed is that the
+// odd key names an object of its own, or that it does not.
+func askKey(odd, plain string, itsOwn bool) asker {
+	return func(ctx context.Context, s *survey) (string, verdict, error) {
+		put, err := s.put(ctx, odd, "1", nil)
+		if err != nil || put.Status >= 300 {
+			return "refused: " + put.String(), judge(put, !itsOwn), err
+		}
+		other, err := s.request(ctx, http.MethodHead, plain, "")
+		if err != nil || other.Status >= 300 {
+			return "an object of its own", one(itsOwn), err
+		}
+		s.written = append(s.written, s.prefix+plain)
+		return "it means " + plain, judge(other, !itsOwn), nil
+	}
+}
+
+// askLongKey writes objects with the longest key and with one that is a byte longer.
+func askLongKey(ctx context.Context, s *survey) (string, verdict, error) {
+	name := strings.Repeat("k", cosname.MaxKeyBytes-len(s.prefix))
+	longest, err := s.put(ctx, name, "1", nil)
+	if err != nil {
+		return "", "", err
+	}
+	longer, err := s.put(ctx, name+"k", "1", nil)
+	observed := fmt.Sprintf("%d bytes answer %s, %d %s", cosname.MaxKeyBytes, longest, cosname.MaxKeyBytes+1, longer)
+	return observed, judge(longest, longest.Status == http.StatusOK && longer.Status == http.StatusBadRequest), err
+}
+
+// askBadToken signs well and sends a session token that is none. That it is refused is
+// what is asked about, and how.
+func askBadToken(ctx context.Context, s *survey) (string, verdict, error) {
+	other := *s
+	other.records.Credentials.SessionToken = "survey"
+	a, err := other.request(ctx, http.MethodGet, "token", "")
+	return a.String(), one(a.Status >= 400 && a.Status < 500 && a.Code != "NoSuchKey"), err
+}
+
+// askEmptyKey must not write: what is written would be a bucket.
+func askEmptyKey(ctx context.Context, s *survey) (string, verdict, error) {
+	a, err := s.records.Do(ctx, wire.Request{Method: http.MethodGet, Query: "max-keys=1"})
+	return a.String(), judge(a, strings.Contains(string(a.Body), "<ListBucketResult")), err
 }
