@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ci-callback/ci-callback/pkg/trigger"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
@@ -61,12 +62,13 @@ func fields(object json.RawMessage) map[string]json.RawMessage {
 	return f
 }
 
-// post sends a request to the echo function, and returns the answer as it is.
+// post sends a request to the echo function, and returns the answer as it is. A large body
+// has a second more for each 128 KB.
 func (s *survey) post(ctx context.Context, path, query string, sent http.Header, body []byte) (status int, header http.Header, answer []byte, err error) {
 	if s.echo == nil {
 		return 0, nil, nil, errNoEcho
 	}
-	ctx, cancel := context.WithTimeout(ctx, wire.MaxDuration)
+	ctx, cancel := context.WithTimeout(ctx, wire.MaxDuration+time.Duration(len(body)>>17)*time.Second)
 	defer cancel()
 	u := *s.echo
 	u.Path, u.RawQuery = u.Path+path, query

@@ -427,10 +427,19 @@ func elsewhere() map[string]otherwise {
 		"reviews_listed":  {prepare: asked("image/auditing", nil, coslocal.Fault{Body: []byte("<Response></Response>")}), want: map[string]verdict{"ci.reviews_are_not_listed": different}},
 		"week_is_most":    {prepare: asked("jobs", url.Values{"orderByTime": {"Asc"}}, coslocal.Fault{Nth: 2, Status: 400}), want: map[string]verdict{"ci.retention": different}},
 		"old_paths_only":  {ci: cilocal.Options{OldPathsOnly: true}, want: map[string]verdict{"ci.every_id_prefix": different}},
+		"ids_of_records":  {prepare: asked("pic_jobs", url.Values{"tag": {"PicProcess"}}, refused)},
+		"no_job_of_a_kind": {prepare: func(f *field) {
+			asked("pic_jobs", url.Values{"tag": {"PicProcess"}}, refused)(f)
+			for _, key := range f.cos.Keys(recordBucket, "ci/jobs/c") {
+				if err := f.cos.DeleteObject(recordBucket, key); err != nil {
+					f.t.Fatal(err)
+				}
+			}
+		}, want: map[string]verdict{"ci.every_id_prefix": open}},
 		"start_included": {prepare: func(f *field) {
-			jobs := f.ci.Jobs(mediaBucket)
-			i := slices.IndexFunc(jobs, func(j cilocal.Job) bool { return j.Tag == "Transcode" && time.Since(j.Created) < 90*time.Second })
-			asked("jobs", url.Values{"size": {"100"}}, coslocal.Fault{Body: []byte("<Response><JobsDetail><JobId>" + jobs[i].ID + "</JobId></JobsDetail></Response>")})(f)
+			jobs := slices.DeleteFunc(f.ci.Jobs(mediaBucket), func(j cilocal.Job) bool { return j.Tag != "Transcode" })
+			newest := slices.MaxFunc(jobs, func(a, b cilocal.Job) int { return a.Created.Compare(b.Created) })
+			asked("jobs", url.Values{"size": {"100"}}, coslocal.Fault{Body: []byte("<Response><JobsDetail><JobId>" + newest.ID + "</JobId></JobsDetail></Response>")})(f)
 		}, want: map[string]verdict{"ci.start_is_exclusive": different}},
 		"callbacks_never_come": {prepare: func(f *field) {
 			f.changeRecords(func(r *model.Record) { r.Source = model.SourceQuery })
