@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
@@ -197,12 +198,13 @@ func (broken) List(context.Context, string, string) ([]catalog.Entry, string, er
 }
 func (broken) Read(context.Context, string, func(catalog.Object) error) error { return errFire }
 
-// TestReads holds how many records a page reads while somebody waits, among 10,000 of
-// which none was read in the background.
+// TestReads holds how many records a page reads while somebody waits, among thousands, at
+// full size 10,000, of which none was read in the background.
 func TestReads(t *testing.T) {
 	t.Parallel()
 	source := sample.New()
-	sample.Fill(source, day, 10_000)
+	n, notRead := testsize.Pick(2000, 10_000), testsize.Pick("0 of 2,002 read so far", "0 of 10,002 read so far")
+	sample.Fill(source, day, n)
 	tests := map[string]int{
 		"/": 0, "/records": 50, "/records?state=Cancel": 50, "/records?limit=200": 50, "/failures": 0,
 		"/jobs/" + sample.Broken: 1, "/jobs/" + sample.Replaced: 2, "/rejected": 3, "/reconciliation": 0,
@@ -220,7 +222,7 @@ func TestReads(t *testing.T) {
 		if got := source.Lists - lists; got > 1 {
 			t.Errorf("%s: %d listings", target, got)
 		}
-		if target == "/" && !strings.Contains(w.Body.String(), "0 of 10,002 read so far") {
+		if target == "/" && !strings.Contains(w.Body.String(), notRead) {
 			t.Errorf("the overview does not say that nothing was read yet")
 		}
 	}
@@ -364,22 +366,24 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// TestFills reads 10,000 records in the background from a bucket that takes 20 ms for
-// each request, and notices one that comes later.
+// TestFills reads thousands of records, at full size 10,000, in the background from a
+// bucket that takes 20 ms for each request, and notices one that comes later.
 func TestFills(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		source := sample.New()
-		sample.Fill(source, time.Now(), 10_000)
+		n, limit := testsize.Pick(2000, 10_000), testsize.Pick(time.Second, 5*time.Second)
+		read := testsize.Pick("2,002 records", "10,002 records")
+		sample.Fill(source, time.Now(), n)
 		source.Delay = 20 * time.Millisecond
 		b := newBoard(t, source, func(o *board.Options) { o.Clock = time.Now })
 		ctx, stop := context.WithCancel(t.Context())
 		listener := newFakeListener()
 		ended := make(chan error, 1)
 		go func() { ended <- b.Serve(ctx, listener) }()
-		time.Sleep(5 * time.Second)
-		if text := get(t, b, "/").Body.String(); strings.Contains(text, "read so far") || !strings.Contains(text, "10,002 records") {
-			t.Error("10,000 records are not read after 5 seconds")
+		time.Sleep(limit)
+		if text := get(t, b, "/").Body.String(); strings.Contains(text, "read so far") || !strings.Contains(text, read) {
+			t.Errorf("%d records are not read after %s", n, limit)
 		}
 		body := `{"version":2,"kind":"job","id":"jnew","state":"Failed","detail":{}}`
 		source.Put("ci/jobs/jnew.json", []byte(body), time.Now())

@@ -2,6 +2,7 @@ package board_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,7 +34,7 @@ import (
 	"github.com/ci-callback/ci-callback/scripts/records/mend"
 )
 
-// A tab is a browser's tab on a board, and what went wrong in it.
+// A tab is the browser's tab on the board of one test, and what went wrong in it.
 type tab struct {
 	t       *testing.T
 	ctx     context.Context
@@ -43,9 +45,10 @@ type tab struct {
 	elsewhere []string // requests that left for another place than the board
 }
 
-// openTab starts a browser, or skips the test where there is none.
-func openTab(t *testing.T, b *board.Board) *tab {
-	t.Helper()
+// TestInBrowser looks at the board in Chromium. To start one takes longer than any of the
+// tests, so they use the same tab one after the other. Without a browser it is skipped.
+func TestInBrowser(t *testing.T) {
+	t.Parallel()
 	path := browser.Path()
 	if path == "" {
 		const none = "there is no Chromium: name it in CI_CALLBACK_BROWSER, or install it, to test the board in a browser"
@@ -54,6 +57,26 @@ func openTab(t *testing.T, b *board.Board) *tab {
 		}
 		t.Skip(none)
 	}
+	ctx, end := browser.Start(context.Background(), path)
+	t.Cleanup(end)
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T, context.Context)
+	}{
+		{"mouse", byMouse},
+		{"keyboard", byKeyboard},
+		{"no_script", withoutScript},
+		{"hostile_text", hostileText},
+		{"layout", layout},
+	} {
+		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
+	}
+}
+
+// openTab shows the browser's tab a board until the test ends, with nothing left of the
+// test before.
+func openTab(t *testing.T, ctx context.Context, b *board.Board) *tab {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -61,21 +84,18 @@ func openTab(t *testing.T, b *board.Board) *tab {
 	serving, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.Serve(serving, listener) }()
-	ctx, end := browser.Start(context.Background(), path)
+	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank"), scripts(true), media(), chromedp.ResetViewport()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, limit := context.WithTimeout(ctx, 3*time.Minute)
 	t.Cleanup(func() {
-		end()
+		limit()
 		stop()
 		if err := <-ended; err != nil {
 			t.Error(err)
 		}
 	})
-	tab := &tab{t: t, address: "http://" + listener.Addr().String()}
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank")); err != nil {
-		t.Fatal(err)
-	}
-	var limit context.CancelFunc
-	tab.ctx, limit = context.WithTimeout(ctx, 6*time.Minute)
-	t.Cleanup(limit)
+	tab := &tab{t: t, ctx: ctx, address: "http://" + listener.Addr().String()}
 	tab.watch()
 	return tab
 }
@@ -193,9 +213,22 @@ const (
 	region       = "ap-guangzhou"
 )
 
+// A localCI is a board's local CI and local COS.
+type localCI struct {
+	store *store.Store
+	ci    *cilocal.Server
+	ahead atomic.Int64 // how far the CI's clock is ahead of the real one
+}
+
+// wait lets a time pass for the jobs.
+func (l *localCI) wait(d time.Duration) {
+	l.ahead.Add(int64(d))
+	l.ci.RunDue()
+}
+
 // newLocalBoard returns a board of a local COS, with a form for jobs of a local CI that
 // calls back.
-func newLocalBoard(t *testing.T) (*board.Board, *store.Store) {
+func newLocalBoard(t *testing.T) (*board.Board, *localCI) {
 	t.Helper()
 	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
 	if err != nil {
@@ -217,19 +250,24 @@ func newLocalBoard(t *testing.T) (*board.Board, *store.Store) {
 			t.Error(err)
 		}
 	})
-	local := cilocaltest.New(t, cilocal.Options{COS: cos, Transport: coslocal.HandlerTransport{Handler: callbacks}}, mediaBucket)
-	local.SetCallback(mediaBucket, "http://function.localhost/", "JSON")
+	l := &localCI{}
+	l.ci = cilocaltest.New(t, cilocal.Options{
+		COS: cos, Transport: coslocal.HandlerTransport{Handler: callbacks},
+		Clock: func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) },
+	}, mediaBucket)
+	l.ci.SetCallback(mediaBucket, "http://function.localhost/", "JSON")
 	keys := coslocal.DefaultCredential()
 	o := store.Options{
 		Credentials: cosclient.Credentials{SecretID: keys.SecretID, SecretKey: keys.SecretKey},
 		Bucket:      recordBucket, Region: region, Prefix: "ci/", TagKey: "md5", AppID: "1250000000",
 	}
-	s, err := store.NewPool(local.WithCOS()).Open(o)
+	s, err := store.NewPool(l.ci.WithCOS()).Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
+	l.store = s
 	receiver = &receive.Receiver{Store: s, TagMD5: true}
-	client := ci.NewClient(ci.Options{Transport: local.WithCOS(), Credentials: o.Credentials})
+	client := ci.NewClient(ci.Options{Transport: l.ci.WithCOS(), Credentials: o.Credentials})
 	b, err := board.New(board.Options{
 		Catalog: catalog.New(catalog.FromStore(s), "ci/"), Bucket: recordBucket, Region: region, MD5TagKey: "md5",
 		Look: board.LookWith(s), AskCI: board.AskWith(client, mediaBucket, region), Refresh: 200 * time.Millisecond,
@@ -239,31 +277,31 @@ func newLocalBoard(t *testing.T) (*board.Board, *store.Store) {
 			if s.Fail {
 				plan.Code, plan.Message = "InvalidArgument", "the input has no video stream"
 			}
-			return local.AddJob(mediaBucket, cilocal.Job{Tag: s.Type, Input: cilocal.Object{Key: s.Input}, Output: cilocal.Object{Key: "out/${JobId}.mp4"}}, plan)
+			return l.ci.AddJob(mediaBucket, cilocal.Job{Tag: s.Type, Input: cilocal.Object{Key: s.Input}, Output: cilocal.Object{Key: "out/${JobId}.mp4"}}, plan)
 		}},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b, s
+	return b, l
 }
 
-// TestInBrowser does what a person does: submits a job, watches it end, finds it among
-// the failed ones, opens it, and receives a rejected body again.
-func TestInBrowser(t *testing.T) {
-	t.Parallel()
-	b, s := newLocalBoard(t)
-	tab := openTab(t, b)
+// byMouse does what a person does: submits a job, watches it end, finds it among the
+// failed ones, opens it, and receives a rejected body again.
+func byMouse(t *testing.T, ctx context.Context) {
+	b, local := newLocalBoard(t)
+	tab := openTab(t, ctx, b)
 
 	tab.open("/")
 	tab.waitFor("Nothing has been stored under ci/ yet")
 	tab.follow("Submit a job")
 	tab.waitFor("To the local Cloud Infinite")
 	tab.do("fill in the form",
-		chromedp.SetValue(chromedp.CSS("#end"), "fail"), chromedp.SetValue(chromedp.CSS("#duration"), "2s"),
+		chromedp.SetValue(chromedp.CSS("#end"), "fail"), chromedp.SetValue(chromedp.CSS("#duration"), "1m"),
 	)
 	tab.follow("Submit")
 	tab.waitFor("There is no record of this job yet")
+	local.wait(time.Minute)
 	tab.waitFor("Why it failed") // the page was loaded again by itself
 	tab.waitFor("the input has no video stream")
 
@@ -276,16 +314,14 @@ func TestInBrowser(t *testing.T) {
 	tab.waitFor("Why it failed")
 
 	body := fmt.Sprintf(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":"jreplayed","Tag":"Transcode","State":"Success","Input":{"BucketId":%q,"Region":%q,"Object":"in/b.mov"}}]}`, mediaBucket, region)
-	key, err := s.PutRejected(t.Context(), []byte(body), "")
+	key, err := local.store.PutRejected(t.Context(), []byte(body), "")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 100 { // until the board has listed again
-		tab.open("/rejected")
-		if strings.Contains(tab.text(), "understood now: 1 job") {
-			break
-		}
-	}
+	tab.waitUntil("the body in the board's list", func() bool {
+		return strings.Contains(get(t, b, "/rejected").Body.String(), "understood now: 1 job")
+	})
+	tab.open("/rejected")
 	tab.follow(catalog.ShortHash(key))
 	tab.waitFor("jreplayed")
 	tab.follow("Receive it again…")
@@ -293,10 +329,10 @@ func TestInBrowser(t *testing.T) {
 	tab.do("take it away afterwards", chromedp.Click(chromedp.CSS("#remove")))
 	tab.follow("Receive it again")
 	tab.waitFor("job jreplayed, Success: created")
-	if _, _, err := s.GetRecord(t.Context(), "job", "jreplayed"); err != nil {
+	if _, _, err := local.store.GetRecord(t.Context(), "job", "jreplayed"); err != nil {
 		t.Error(err)
 	}
-	if _, err := s.GetObject(t.Context(), key); err == nil {
+	if _, err := local.store.GetObject(t.Context(), key); err == nil {
 		t.Error("the body was not taken away")
 	}
 	tab.open("/reconciliation/run")
@@ -305,10 +341,9 @@ func TestInBrowser(t *testing.T) {
 	tab.checkQuiet()
 }
 
-// TestByKeyboard finds a record, and copies its id, without a mouse.
-func TestByKeyboard(t *testing.T) {
-	t.Parallel()
-	tab := openTab(t, newSample(t, 20, nil))
+// byKeyboard finds a record, and copies its id, without a mouse.
+func byKeyboard(t *testing.T, ctx context.Context) {
+	tab := openTab(t, ctx, newSample(t, 20, nil))
 	tab.open("/")
 	focused := func() string {
 		text, err := chromedp.Run(tab.ctx, chromedp.Evaluate[string]("(document.activeElement.innerText || document.activeElement.id || document.activeElement.className).trim()"))
@@ -332,32 +367,46 @@ func TestByKeyboard(t *testing.T) {
 	tab.checkQuiet()
 }
 
-// TestWithoutScript shows the pages to a browser that runs no script.
-func TestWithoutScript(t *testing.T) {
-	t.Parallel()
-	b, _ := newLocalBoard(t)
-	tab := openTab(t, b)
-	if _, err := chromedp.Call(tab.ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
-		t.Fatal(err)
-	}
+// withoutScript shows the pages to a browser that runs no script.
+func withoutScript(t *testing.T, ctx context.Context) {
+	b, local := newLocalBoard(t)
+	tab := openTab(t, ctx, b)
+	tab.do("run no script", scripts(false))
 	tab.open("/submit")
-	tab.do("submit", chromedp.SetValue(chromedp.CSS("#duration"), "1s"), chromedp.Click(chromedp.CSS("form.submit button")),
+	tab.do("submit", chromedp.SetValue(chromedp.CSS("#duration"), "1m"), chromedp.Click(chromedp.CSS("form.submit button")),
 		chromedp.WaitReady(chromedp.CSS(".steps")))
+	local.wait(time.Minute)
 	tab.waitFor("Outputs, as they are now") // by the page's own refresh
 	tab.checkQuiet()
 }
 
-// TestHostileInBrowser opens pages with markup in every field, and sees whether any of it
-// runs, or is stopped by nothing but the policy.
-func TestHostileInBrowser(t *testing.T) {
-	t.Parallel()
-	source, targets := hostileSource(t)
+// scripts lets the pages run their script, or keeps them from it.
+func scripts(run bool) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, _ *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !run})
+		return none, err
+	}
+}
+
+// media has the pages drawn for what a reader prefers.
+func media(features ...*emulation.MediaFeature) chromedp.Action[chromedp.Void] {
+	return func(ctx context.Context, _ *chromedp.Target) (none chromedp.Void, err error) {
+		_, err = chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: features})
+		return none, err
+	}
+}
+
+// hostileText opens pages with markup in every field, and sees whether any of it runs, or
+// is stopped by nothing but the policy: a page of each kind, and at full size all that
+// TestHostileText reads.
+func hostileText(t *testing.T, ctx context.Context) {
+	source, pages, more := hostileSource(t)
 	b := newBoard(t, source, func(o *board.Options) { o.Mender = &mender{} })
 	if err := b.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	tab := openTab(t, b)
-	for _, target := range targets {
+	tab := openTab(t, ctx, b)
+	for _, target := range append(pages, testsize.Pick(nil, more)...) {
 		tab.open(target)
 		owned, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool]("window.owned !== undefined"))
 		if err != nil || owned {
@@ -373,12 +422,11 @@ func TestHostileInBrowser(t *testing.T) {
 	}
 }
 
-// TestLayout looks at each page at the width of a telephone and of a screen, in the light
-// and, at full size, in the dark and in colours that the system forces on it, and keeps the pictures as artifacts of the test. Nothing may stick out
-// of the page.
-func TestLayout(t *testing.T) {
-	t.Parallel()
-	tab := openTab(t, newSample(t, 300, func(o *board.Options) {
+// layout looks at each page at the width of a telephone and of a screen, in the light
+// and, at full size, in the dark and in colours that the system forces on it. Nothing may
+// stick out of the page. With -artifacts it takes pictures, and keeps them.
+func layout(t *testing.T, ctx context.Context) {
+	tab := openTab(t, ctx, newSample(t, 300, func(o *board.Options) {
 		o.Mender = &mender{}
 		o.Submit = &board.SubmitForm{Types: []string{"Transcode"}}
 	}))
@@ -386,15 +434,11 @@ func TestLayout(t *testing.T) {
 		"overview": "/", "records": "/records", "none": "/records?state=Cancel", "broken": "/jobs/" + sample.Broken, "replaced": "/jobs/" + sample.Replaced,
 		"failures": "/failures", "rejected": "/rejected", "reconciliation": "/reconciliation", "retag": "/jobs/" + sample.Replaced + "/retag", "submit": "/submit",
 	}
-	for _, width := range []int64{360, 1280} {
+	for name, target := range pages {
+		tab.open(target)
 		for theme, feature := range themes() {
-			media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{&feature}}
-			if _, err := chromedp.Call(tab.ctx, emulation.SetEmulatedMedia, media); err != nil {
-				t.Fatal(err)
-			}
-			tab.do("set the size", chromedp.EmulateViewport(width, 800))
-			for name, target := range pages {
-				tab.open(target)
+			for _, width := range []int64{360, 1280} {
+				tab.do("set the colours and the size", media(&feature), chromedp.EmulateViewport(width, 800))
 				tab.checkLayout(fmt.Sprintf("%s-%d-%s", name, width, theme), width)
 			}
 		}
@@ -412,7 +456,7 @@ func themes() map[string]emulation.MediaFeature {
 	})
 }
 
-// checkLayout takes a picture of a page and looks whether it fits.
+// checkLayout looks whether a page fits, and takes a picture of it where it is kept.
 func (tab *tab) checkLayout(name string, width int64) {
 	tab.t.Helper()
 	wide, err := chromedp.Run(tab.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
@@ -424,6 +468,9 @@ func (tab *tab) checkLayout(name string, width int64) {
 		.filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 24).map(e => e.outerHTML.slice(0, 80))`))
 	if err != nil || len(small) > 0 {
 		tab.t.Errorf("%s has what is too small to press: %q, %v", name, small, err)
+	}
+	if flag.Lookup("test.artifacts").Value.String() != "true" {
+		return
 	}
 	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
 	if err != nil {

@@ -32,6 +32,7 @@ func Start(ctx context.Context, path string) (context.Context, context.CancelFun
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("hide-scrollbars", true),
 		chromedp.Flag("font-render-hinting", "none"),
+		chromedp.Flag("renderer-process-limit", "1"), // else another is started in advance
 	)
 	if os.Geteuid() == 0 { // Chromium refuses its sandbox to root
 		options = append(options, chromedp.NoSandbox)
