@@ -18,12 +18,10 @@ import (
 	"github.com/ci-callback/ci-callback/scripts/records/mend"
 )
 
-// refreshEvery is how often the board looks for new records.
-const refreshEvery = 2 * time.Second
-
 // newBoard returns the board of scripts/records, with its buttons and a form that submits
-// jobs. It works with the user's keys on the settings of the function.
-func (pl *platform) newBoard() (*board.Board, error) {
+// jobs. It works with the user's keys on the settings of the function, and looks for new
+// records every so often.
+func (pl *platform) newBoard(refreshEvery time.Duration) (*board.Board, error) {
 	environment := pl.userEnvironment()
 	settings, err := config.Load(environment)
 	if err != nil {

@@ -70,7 +70,7 @@ func newTestProgram(t *testing.T) (*program, *screen) {
 	out := new(screen)
 	return &program{
 		project: project, folder: t.TempDir(), in: strings.NewReader(""), out: out,
-		build: linkBuilt, timerEvery: time.Hour,
+		build: linkBuilt, timerEvery: time.Hour, refreshEvery: 200 * time.Millisecond,
 	}, out
 }
 

@@ -77,13 +77,15 @@ type program struct {
 	build func(ctx context.Context, project, binary string) error
 	// timerEvery is how often serve runs the function's timer.
 	timerEvery time.Duration
+	// refreshEvery is how often the board of serve looks for new records.
+	refreshEvery time.Duration
 }
 
 // newProgram returns the program in the working directory.
 func newProgram(in io.Reader, out io.Writer) *program {
 	return &program{
 		project: ".", folder: ".local", environment: os.Environ(), in: in, out: out,
-		build: buildFunction, timerEvery: 10 * time.Second,
+		build: buildFunction, timerEvery: 10 * time.Second, refreshEvery: 2 * time.Second,
 	}
 }
 

@@ -52,7 +52,7 @@ func (p *program) serve(ctx context.Context, at addresses) error {
 	if err := pl.ci.SetCallback(bucket, pl.callbackURL(callbacks), "XML"); err != nil {
 		return err
 	}
-	b, err := pl.newBoard()
+	b, err := pl.newBoard(p.refreshEvery)
 	if err != nil {
 		return err
 	}
