@@ -42,7 +42,7 @@ func TestIdleRun(t *testing.T) {
 // take less than six seconds of work, in any number of runs.
 func TestFourThousandJobs(t *testing.T) {
 	t.Parallel()
-	jobs := testsize.Pick(800, 4000)
+	jobs := testsize.Pick(400, 4000)
 	limits := testsize.Pick([]time.Duration{time.Second, time.Minute}, []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 10 * time.Second, time.Minute})
 	for _, limit := range limits {
 		t.Run(limit.String(), func(t *testing.T) {
@@ -52,7 +52,7 @@ func TestFourThousandJobs(t *testing.T) {
 					id := fmt.Sprintf("j%04d", i)
 					w.add(id, time.Hour-time.Duration(i)*800*time.Millisecond, cilocal.Plan{})
 					if i%10 != 0 {
-						w.callback(id)
+						w.putCallback(id)
 					}
 				}
 				// The other types take 0.66 seconds, however many jobs there are.
@@ -66,7 +66,7 @@ func TestFourThousandJobs(t *testing.T) {
 // do as many of one second.
 func TestManyJobsAtOnce(t *testing.T) {
 	t.Parallel()
-	jobs := testsize.Pick(600, 3000)
+	jobs := testsize.Pick(300, 3000)
 	for _, within := range []time.Duration{90 * time.Second, time.Millisecond} {
 		t.Run(within.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T) {

@@ -1,9 +1,11 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +15,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ci-callback/ci-callback/internal/testsize"
+	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -294,7 +298,7 @@ func TestCIOutOfReach(t *testing.T) {
 func TestTagsOutOfReach(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
-		w.addMany(100, time.Hour)
+		w.addManyWith(100, time.Hour)
 		tried := map[string]bool{}
 		var mu sync.Mutex
 		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
@@ -621,7 +625,7 @@ func TestStateless(t *testing.T) {
 func TestTwoRunsAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
-		w.addMany(250, time.Hour)
+		w.addManyWith(250, time.Hour)
 		w.add("running", 0, cilocal.Plan{Run: time.Hour})
 		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
 		var both sync.WaitGroup
@@ -648,14 +652,35 @@ func TestTwoRunsAtOnce(t *testing.T) {
 }
 
 // A page that is too long is asked for again with fewer jobs, and all of them are compared.
+// At full size its jobs are as long as that takes; else it only says that it is.
 func TestLongPage(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
-		text := "<Text>" + strings.Repeat("x", 300_000) + "</Text>"
+		text := "<Text>" + strings.Repeat(" ", testsize.Pick(0, 300_000)) + "</Text>"
 		for i := range 120 {
-			w.add(fmt.Sprintf("j%04d", i), 2*time.Hour-time.Duration(i)*time.Second, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = text })
+			w.add(fmt.Sprintf("j%04d", i), 2*time.Hour-time.Duration(i)*time.Second, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation, j.Output = text, cilocal.Object{} })
+		}
+		var pages []string // sizes, as they were asked for
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			if !isList(r) {
+				return do()
+			}
+			pages = append(pages, r.URL.Query().Get("size"))
+			response, err := do()
+			if err != nil || testsize.Full() {
+				return response, err
+			}
+			body, err := io.ReadAll(response.Body)
+			response.Body = io.NopCloser(bytes.NewReader(body))
+			if jobs := bytes.Count(body, []byte("<JobsDetail>")); jobs*300_000 > ci.MaxAnswerBytes {
+				response.ContentLength = int64(jobs) * 300_000
+			}
+			return response, err
 		}
 		w.mustRun(reconcile.Counts{Checked: 120, Repaired: 120})
+		if want := []string{"100", "20", "100", "20", "100"}; !slices.Equal(pages, want) {
+			t.Errorf("pages of %q, want %q", pages, want)
+		}
 	})
 }
 
@@ -727,17 +752,22 @@ func TestLargeAnswersOfTwoBuckets(t *testing.T) {
 		if err := errors.Join(w.ci.CreateBucket(other, region), w.cos.CreateBucket(other, region)); err != nil {
 			t.Fatal(err)
 		}
-		text := "<Text>" + strings.Repeat("x", 100_000) + "</Text>"
-		for i := range 40 {
+		// What is white space alone is left out of a record: the answers are large, and what is
+		// written of them is not. More jobs than can be compared at a time wait for their turns.
+		const jobs, runs = 40, 20
+		text := "<Text>" + strings.Repeat(" ", 30_000) + "</Text>"
+		task := cilocal.Task{Type: "Transcode", Name: "T_1", Code: "x", Message: strings.Repeat(" ", 1<<20)}
+		for i := range jobs {
 			w.add(fmt.Sprintf("j%04d", i), time.Hour-time.Duration(i)*time.Second, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = text })
-			task := cilocal.Task{Type: "Transcode", Name: "T_1", Code: "x", Message: strings.Repeat("x", 1_100_000)}
+		}
+		for i := range runs {
 			run := cilocal.Run{ID: fmt.Sprint("i", i), WorkflowID: workflow, Created: time.Now().Add(-time.Hour), Tasks: []cilocal.Task{task}}
 			if _, err := w.ci.AddRun(other, run, cilocal.Plan{Lost: true}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		w.net.cosDelay, w.net.ciDelay = 10*time.Millisecond, 30*time.Millisecond
-		w.mustRun(reconcile.Counts{Checked: 80, Repaired: 80}, func(o *reconcile.Options) {
+		w.mustRun(reconcile.Counts{Checked: jobs + runs, Repaired: jobs + runs}, func(o *reconcile.Options) {
 			o.Buckets = append(o.Buckets, reconcile.Bucket{Name: other, Region: region})
 			o.Workflows = []reconcile.Workflow{{ID: workflow, Bucket: other}}
 		})

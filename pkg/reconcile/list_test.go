@@ -31,10 +31,16 @@ func isRecord(r *http.Request) bool {
 // isState reports whether a request is about the state.
 func isState(r *http.Request) bool { return strings.Contains(r.URL.Path, "/reconcile/") }
 
-// addMany adds n jobs that were created evenly within a time that ended an hour ago.
+// addMany adds n jobs that were created evenly within a time that ended an hour ago. They
+// wrote nothing that would be tagged.
 func (w *world) addMany(n int, within time.Duration) {
+	w.addManyWith(n, within, func(j *cilocal.Job) { j.Output = cilocal.Object{} })
+}
+
+// addManyWith is addMany for jobs that are changed.
+func (w *world) addManyWith(n int, within time.Duration, change ...func(*cilocal.Job)) {
 	for i := range n {
-		w.add(fmt.Sprintf("j%04d", i), time.Hour+within-time.Duration(i)*within/time.Duration(n), cilocal.Plan{})
+		w.add(fmt.Sprintf("j%04d", i), time.Hour+within-time.Duration(i)*within/time.Duration(n), cilocal.Plan{}, change...)
 	}
 }
 
@@ -115,7 +121,7 @@ func TestKilledAnywhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		for kill := 1; ; kill++ {
 			s := newSimulation(t, 1)
-			s.w.addMany(3, time.Minute)
+			s.w.addManyWith(3, time.Minute)
 			s.w.callback("j0001")
 			s.timer(time.Minute, atRequest(kill))
 			if s.kills == 0 {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/internal/testsize"
+	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
@@ -515,8 +516,9 @@ func (s *simulation) end() {
 		}
 		s.checkTagsStayed(a)
 	}
+	asked := s.ask()
 	for _, j := range s.jobs {
-		s.checkRecord(j)
+		s.checkRecord(j, asked[j.id])
 	}
 	for _, key := range s.tagged {
 		o, _ := s.w.cos.Object(media, key)
@@ -537,7 +539,7 @@ func (s *simulation) end() {
 }
 
 // checkRecord looks at whether a job has a record that CI agrees with.
-func (s *simulation) checkRecord(j simulatedJob) {
+func (s *simulation) checkRecord(j simulatedJob, asked *model.Record) {
 	o, ok := s.w.cos.Object(records, model.RecordKey("ci/", j.kind, j.id))
 	if !ok {
 		s.t.Errorf("seed %d: %s has no record", s.seed, j.id)
@@ -547,7 +549,7 @@ func (s *simulation) checkRecord(j simulatedJob) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if asked := s.ask(j); !model.IsTerminal(recorded.State) || !model.Agrees(recorded, asked) {
+	if asked == nil || !model.IsTerminal(recorded.State) || !model.Agrees(recorded, asked) {
 		s.t.Errorf("seed %d: the record of %s is %+v, and CI says %+v", s.seed, j.id, recorded, asked)
 	}
 	if recorded.Source != model.SourceQuery && len(s.untaggedOutputs(recorded)) > 0 {
@@ -589,31 +591,41 @@ func (s *simulation) checkTagsStayed(a accepted) {
 	}
 }
 
-// ask returns what CI says of a job.
-func (s *simulation) ask(j simulatedJob) *model.Record {
+// ask returns what CI says of all jobs, by their ids.
+func (s *simulation) ask() map[string]*model.Record {
 	b, err := s.instance(never).options().CI.Bucket(media, region)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var element []byte
-	if j.kind == model.KindWorkflow {
+	var ids []string // of jobs, not of runs
+	var elements [][]byte
+	for _, j := range s.jobs {
+		if j.kind != model.KindWorkflow {
+			ids = append(ids, j.id)
+			continue
+		}
 		run, err := b.Run(s.t.Context(), j.id)
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		element = run.WorkflowExecution
-	} else {
-		jobs, err := b.Jobs(s.t.Context(), j.id)
-		if err != nil || len(jobs.JobsDetail) != 1 {
-			s.t.Fatalf("%d jobs, error %v", len(jobs.JobsDetail), err)
+		elements = append(elements, run.WorkflowExecution)
+	}
+	for some := range slices.Chunk(ids, ci.MaxIDs) {
+		jobs, err := b.Jobs(s.t.Context(), some...)
+		if err != nil {
+			s.t.Fatal(err)
 		}
-		element = jobs.JobsDetail[0]
+		elements = append(elements, jobs.JobsDetail...)
 	}
-	r, err := model.DecodeQueried(element)
-	if err != nil {
-		s.t.Fatal(err)
+	asked := map[string]*model.Record{}
+	for _, element := range elements {
+		r, err := model.DecodeQueried(element)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		asked[r.ID] = r
 	}
-	return r
+	return asked
 }
 
 // isKept reports whether a version is the record, or in the history.
