@@ -343,6 +343,21 @@ func TestSignatureOfNoPath(t *testing.T) {
 	wantAnswer(t, do(newMemory(t, coslocal.Options{}), r), http.StatusOK, "")
 }
 
+// TestSignatureOfRepeatedFields signs with the Go SDK, which sorts the values of a field
+// that comes several times.
+func TestSignatureOfRepeatedFields(t *testing.T) {
+	t.Parallel()
+	key := coslocal.DefaultCredential()
+	for _, values := range [][]string{{"a", "b"}, {"b", "a"}, {"c", "a", "b"}} {
+		r := newRequest(t, http.MethodHead, "/?"+url.Values{"x": values}.Encode(), "")
+		r.Header["X-Cos-Meta-Y"] = values
+		cos.AddAuthorizationHeader(key.SecretID, key.SecretKey, key.SessionToken, r, cos.NewAuthTime(time.Hour))
+		if answer := do(newMemory(t, coslocal.Options{}), r); answer.Code != http.StatusOK {
+			t.Errorf("%v: status %d", values, answer.Code)
+		}
+	}
+}
+
 // TestSignTimeAlone: the key is good for longer than the signature, which is over.
 func TestSignTimeAlone(t *testing.T) {
 	t.Parallel()
