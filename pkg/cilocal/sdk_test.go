@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/tencentyun/cos-go-sdk-v5"
 
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
@@ -87,7 +88,8 @@ func TestSDK(t *testing.T) {
 func TestSDKQueues(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
-	s := cilocaltest.New(t, cilocal.Options{}, bucket)
+	now := time.Now()
+	s := cilocaltest.New(t, cilocal.Options{Clock: func() time.Time { return now }}, bucket)
 	client := sdk(t, s)
 	all, _, err := client.CI.DescribeMediaProcessQueues(ctx, &cos.DescribeMediaProcessQueuesOptions{Category: "CateAll", PageNumber: 1, PageSize: 5})
 	must(t, err)
@@ -104,14 +106,25 @@ func TestSDKQueues(t *testing.T) {
 	if pictures.TotalCount != 0 || len(pictures.NonExistPIDs) != 1 {
 		t.Errorf("DescribePicProcessQueues: %+v", pictures)
 	}
+	created := jobTime(now)
+	now = now.Add(time.Minute)
+	notify := &cos.MediaProcessQueueNotifyConfig{State: "On", Type: "Url", Event: "TaskFinish", Url: "http://x.localhost/", ResultFormat: "JSON"}
 	changed, _, err := client.CI.UpdateMediaProcessQueue(ctx, &cos.UpdateMediaProcessQueueOptions{
-		QueueID: all.QueueList[0].QueueId, State: "Active", Name: "mine",
-		NotifyConfig: &cos.MediaProcessQueueNotifyConfig{State: "On", Type: "Url", Event: "TaskFinish", Url: "http://x.localhost/", ResultFormat: "JSON"},
+		QueueID: all.QueueList[0].QueueId, State: "Paused", Name: "mine", NotifyConfig: notify,
 	})
 	must(t, err)
-	if changed.Queue.Name != "mine" || changed.Queue.NotifyConfig.Url != "http://x.localhost/" || s.Queues(bucket)[0].Notify.ResultFormat != "JSON" {
-		t.Errorf("UpdateMediaProcessQueue: %+v", changed.Queue)
+	want := &cos.MediaProcessQueue{
+		QueueId: all.QueueList[0].QueueId, Name: "mine", State: "Paused", MaxSize: 10000, MaxConcurrent: 10, NotifyConfig: notify,
+		CreateTime: created, UpdateTime: jobTime(now),
 	}
+	if diff := cmp.Diff(want, changed.Queue); diff != "" {
+		t.Errorf("UpdateMediaProcessQueue (-want +got):\n%s", diff)
+	}
+}
+
+// jobTime writes a time as CI does.
+func jobTime(t time.Time) string {
+	return t.In(time.FixedZone("", 8*60*60)).Format("2006-01-02T15:04:05-0700")
 }
 
 // TestSDKWorkflows lets the SDK start a run of a workflow and ask for it.
