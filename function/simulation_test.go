@@ -17,7 +17,7 @@ import (
 )
 
 var (
-	schedules = flag.Int("schedules", testsize.Pick(300, 2000), "how many random schedules TestSimulation runs")
+	schedules = flag.Int("schedules", testsize.Pick(150, 2000), "how many random schedules TestSimulation runs")
 	seed      = flag.Uint64("seed", 0, "run this one schedule of TestSimulation alone")
 )
 
