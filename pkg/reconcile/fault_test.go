@@ -378,12 +378,12 @@ func TestTagSetIsNone(t *testing.T) {
 	}
 }
 
-// A pending job that CI does not know in two runs is dropped.
+// A pending job that CI does not know in two runs, one after the other, is dropped.
 func TestUnknownID(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
 		w.add("j1", 0, cilocal.Plan{Run: 2 * time.Hour})
-		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["jgone","j1"]}}}`)
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["jgone","j1"],"missed":["j1"]}}}`)
 		for run, want := range []struct {
 			pending, missed []string
 			unknown         int
