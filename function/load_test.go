@@ -142,7 +142,7 @@ func heapInUse(instances []*receiver) uint64 {
 // TestLoad delivers callbacks through six instances at once: 10,000 at full size.
 func TestLoad(t *testing.T) {
 	before := goleak.IgnoreCurrent()
-	l := load{callbacks: 300, instances: 6, trip: 2 * time.Millisecond, outputs: 50}
+	l := load{callbacks: 300, instances: 6, trip: 2 * time.Millisecond, outputs: 30}
 	if testsize.Full() && !underRace {
 		l.callbacks, l.outputs = 10_000, 500
 	}
