@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,6 +85,10 @@ func reconcileWords(m *mend.Mender) []string {
 func (t *tool) printReconciled(ctx context.Context, result reconcile.Result, dryRun bool, failed error) error {
 	r := table{columns: []column{{name: "OUTCOME"}, {name: "JOB", least: 13}, {name: "TYPE", least: 8}, {name: "BUCKET", least: 10}, {name: "WAS"}, {name: "CI"}}}
 	findings := []any{}
+	// They were found in any order; what is printed has one.
+	slices.SortFunc(result.Findings, func(a, b reconcile.Finding) int {
+		return cmp.Or(strings.Compare(a.Bucket, b.Bucket), strings.Compare(a.ID, b.ID))
+	})
 	for _, f := range result.Findings {
 		r.rows = append(r.rows, []cell{text(string(f.Outcome)), text(f.ID), text(f.Type), text(f.Bucket), {orNothing(f.Was), f.Was}, text(f.State)})
 		findings = append(findings, struct {
@@ -171,6 +177,12 @@ func (t *tool) audit(ctx context.Context, since string, all bool) error {
 		}
 	}, func(p mend.AuditProgress) { bar.set(p.Asked) })
 	bar.end()
+	// CI's answers come in any order; the rows are in that of list.
+	place := map[string]int{}
+	for i, e := range entries {
+		place[e.Key] = i
+	}
+	slices.SortFunc(rows, func(a, b shownAudit) int { return cmp.Compare(place[a.Key], place[b.Key]) })
 	return t.printAudit(ctx, rows, counts, failed)
 }
 

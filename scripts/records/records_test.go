@@ -114,7 +114,8 @@ func (c *cloud) runOn(s streams, in string, args ...string) output {
 	c.t.Helper()
 	var out, errors bytes.Buffer
 	s.out, s.err = &out, &errors
-	t := &tool{streams: s, in: strings.NewReader(in), environ: c.environ, now: time.Now, transport: c.transport}
+	now := func() time.Time { return time.Now().In(time.FixedZone("", 8*3600)) }
+	t := &tool{streams: s, in: strings.NewReader(in), environ: c.environ, now: now, transport: c.transport}
 	exit := t.run(c.t.Context(), args)
 	return output{out.String(), errors.String(), exit}
 }
