@@ -3,15 +3,25 @@ package wire_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
+	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
@@ -80,39 +90,118 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// TestSignature signs with the token or without, for an hour that begins as far ahead as
+// the request says.
+func TestSignature(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // whose clock begins with the year 2000
+		for _, test := range []struct {
+			token, method string
+			ahead         time.Duration
+			wantTimes     string
+			wantHeaders   []string // that the request has, besides the signature
+		}{
+			{"", http.MethodGet, 0, "946684800;946688400", nil},
+			{"token", http.MethodGet, time.Hour, "946688400;946692000", []string{"X-Cos-Security-Token"}},
+			{"", http.MethodPut, 0, "946684800;946688400", []string{"Content-Md5"}},
+			{"", http.MethodPost, 0, "946684800;946688400", nil},
+		} {
+			var asked *http.Request
+			h := host(wire.COS(), answering(func(_ http.ResponseWriter, r *http.Request) { asked = r }))
+			h.Credentials.SessionToken = test.token
+			_, _ = h.Do(t.Context(), wire.Request{Method: test.method, Ahead: test.ahead})
+			signature := asked.Header.Get("Authorization")
+			if !strings.Contains(signature, "q-sign-time="+test.wantTimes+"&q-key-time="+test.wantTimes+"&") {
+				t.Errorf("%+v: %s", test, signature)
+			}
+			asked.Header.Del("Authorization")
+			asked.Header.Del("Host") // the signer's own note
+			if diff := cmp.Diff(test.wantHeaders, slices.Sorted(maps.Keys(asked.Header)), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("%+v: headers (-want +got):\n%s", test, diff)
+			}
+		}
+	})
+}
+
+// TestAnswer compares whole answers, and what is said of those that are somebody else's.
 func TestAnswer(t *testing.T) {
 	t.Parallel()
-	known := func(w http.ResponseWriter) { w.Header().Set("X-Cos-Request-Id", "1") }
+	const gone = "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>"
 	for name, test := range map[string]struct {
-		answer http.HandlerFunc
-		want   string // as the answer or the error says it
-		code   string
+		status       int
+		header, body string // besides the request id
+		want         wire.Answer
+		wantText     string
 	}{
-		"error": {func(w http.ResponseWriter, _ *http.Request) {
-			known(w)
-			w.WriteHeader(404)
-			io.WriteString(w, "<Error><Code>NoSuchKey</Code><Message>gone</Message></Error>")
-		}, `404 "NoSuchKey"`, "NoSuchKey"},
-		"redirect": {func(w http.ResponseWriter, r *http.Request) {
-			known(w)
-			http.Redirect(w, r, "https://elsewhere.example/", http.StatusFound)
-		}, "302", ""},
-		"somebody_else": {func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			io.WriteString(w, "<html>Log in</html>")
-		}, `what answers is not COS: status 200, Content-Type "text/html"`, ""},
+		"found":     {200, "", gone, wire.Answer{Status: 200}, "200"},
+		"not_XML":   {500, "", "broken", wire.Answer{Status: 500}, "500"},
+		"no_code":   {404, "", "", wire.Answer{Status: 404}, "404"},
+		"error":     {404, "", gone, wire.Answer{Status: 404, Code: "NoSuchKey", Message: "gone"}, `404 "NoSuchKey"`},
+		"300":       {300, "", gone, wire.Answer{Status: 300, Code: "NoSuchKey", Message: "gone"}, `300 "NoSuchKey"`},
+		"redirect":  {302, "Location: https://elsewhere.example/", "", wire.Answer{Status: 302}, "302"},
+		"odd_clock": {200, "Date: yesterday", "", wire.Answer{Status: 200}, "200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			a, err := host(wire.COS(), answering(test.answer)).Do(t.Context(), wire.Request{Method: http.MethodGet})
-			said := a.String()
-			if err != nil {
-				said = err.Error()
+			a, err := host(wire.COS(), answering(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("X-Cos-Request-Id", "1")
+				if name, value, given := strings.Cut(test.header, ": "); given {
+					w.Header().Set(name, value)
+				}
+				w.WriteHeader(test.status)
+				io.WriteString(w, test.body)
+			})).Do(t.Context(), wire.Request{Method: http.MethodGet})
+			test.want.Header, test.want.Body = http.Header{"X-Cos-Request-Id": {"1"}}, []byte(test.body)
+			if name, value, given := strings.Cut(test.header, ": "); given {
+				test.want.Header.Set(name, value)
 			}
-			if said != test.want || a.Code != test.code {
-				t.Errorf("%q, code %q", said, a.Code)
+			if diff := cmp.Diff(test.want, a); diff != "" || err != nil || a.String() != test.wantText {
+				t.Errorf("%v, %v (-want +got):\n%s", a, err, diff)
 			}
 		})
+	}
+	for _, service := range []wire.Service{wire.COS(), wire.CI()} {
+		_, err := host(service, answering(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/html")
+			io.WriteString(w, "<html>Log in</html>")
+		})).Do(t.Context(), wire.Request{Method: http.MethodGet})
+		want := &wire.NoAnswerError{
+			Problem: "what answers is not " + service.Name + `: status 200, Content-Type "text/html"`,
+			Remedy:  "check " + service.Name + "_ENDPOINT, and whether a proxy (HTTPS_PROXY) or a portal stands between",
+		}
+		if diff := cmp.Diff(error(want), err); diff != "" {
+			t.Errorf("somebody else (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// TestExplain has the errors of net/http that people meet.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	const network, address = "check the network, proxies and firewalls between, ", "check the address"
+	for name, test := range map[string]struct {
+		err             error
+		problem, remedy string // how they begin
+	}{
+		"cancelled":    {context.Canceled, "interrupted", "run it again"},
+		"deadline":     {context.DeadlineExceeded, "no answer in time", network + "or give more time"},
+		"timeout":      {&net.OpError{Err: os.ErrDeadlineExceeded}, "no answer in time", network + "or give more time"},
+		"unknown_name": {&net.DNSError{Name: "cos.example"}, `the name "cos.example" is not known`, "check the spelling"},
+		"slow_DNS":     {&net.DNSError{Name: "cos.example", IsTimeout: true}, "no answer in time", network + "or give more time"},
+		"refused":      {&net.OpError{Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, "nothing listens there: the connection was refused", address},
+		"certificate":  {&tls.CertificateVerificationError{Err: errors.New("bad")}, "no secure connection: ", address},
+		"record":       {tls.RecordHeaderError{Msg: "bad"}, "no secure connection: ", address},
+		"authority":    {x509.UnknownAuthorityError{}, "no secure connection: ", address},
+		"host":         {x509.HostnameError{Certificate: &x509.Certificate{}, Host: "a"}, "no secure connection: ", address},
+		"plain_HTTP":   {http.ErrSchemeMismatch, "no secure connection: ", address},
+		"other":        {errors.New("broken"), "no answer: broken", network + "and run it again"},
+	} {
+		for _, err := range []error{test.err, &url.Error{Op: "Get", URL: "https://a.example/?token=secret", Err: test.err}} {
+			e := wire.Explain(err)
+			if !strings.HasPrefix(e.Problem, test.problem) || !strings.HasPrefix(e.Remedy, test.remedy) || e.Error() != e.Problem || strings.Contains(e.Problem, "secret") {
+				t.Errorf("%s: %+v", name, e)
+			}
+		}
 	}
 }
 
