@@ -263,6 +263,9 @@ func TestKeepsDeliveries(t *testing.T) {
 		_, err := s.AddJob(bucket, cilocal.Job{ID: fmt.Sprint("j", i), Callback: "http://a.localhost/"}, cilocal.Plan{})
 		must(t, err)
 		s.RunDue() // one after the other, so that they arrive in order
+		if i%250 > 2 {
+			continue
+		}
 		if d := s.Deliveries(); len(d) != min(i+1, 1000) || d[len(d)-1].ID != fmt.Sprint("j", i) || d[0].ID != fmt.Sprint("j", max(0, i-999)) {
 			t.Fatalf("after %d: %d deliveries, from %s to %s", i+1, len(d), d[0].ID, d[len(d)-1].ID)
 		}
