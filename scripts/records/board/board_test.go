@@ -138,6 +138,17 @@ func checkMarkup(t *testing.T, text string) {
 		}
 		ids[m[1]] = true
 	}
+	names := map[string]bool{} // of the regions that a reader can jump to
+	for _, m := range regexp.MustCompile(`role="region"[^>]* aria-label="([^"]+)"|<section[^>]*><h2 id="[^"]+">([^<]+)</h2>`).FindAllStringSubmatch(text, -1) {
+		name := m[1] + m[2]
+		if names[name] {
+			t.Errorf("two regions have the name %q", name)
+		}
+		names[name] = true
+	}
+	if strings.Contains(text, `role="region" tabindex="0" aria-labelledby`) {
+		t.Error("a region has the name of the section around it")
+	}
 	for _, m := range regexp.MustCompile(`<(?:input|select)[^>]* id="([^"]+)"`).FindAllStringSubmatch(text, -1) {
 		if !strings.Contains(text, `for="`+m[1]+`"`) {
 			t.Errorf("the field %q has no label", m[1])
