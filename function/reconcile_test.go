@@ -135,6 +135,10 @@ func TestTimer(t *testing.T) {
 		if returned, err = c.timer(); err != nil || readCounts(t, returned) != (counts{Complete: true}) {
 			t.Errorf("the next run returned %s, %v", returned, err)
 		}
+		c.receiver.output.Reset()
+		if _, err = c.timer("LOG_LEVEL=error"); err != nil || c.receiver.output.String() != "" {
+			t.Errorf("LOG_LEVEL=error: %v, log %s", err, c.receiver.output)
+		}
 		body, err := c.ci.Callback(mediaIn, "jlost", "XML")
 		if err != nil {
 			t.Fatal(err)
@@ -159,6 +163,7 @@ func TestTimerSettings(t *testing.T) {
 		{"this_type", []string{"RECONCILE_TYPES=Snapshot,Transcode"}, counts{Checked: 1, Repaired: 1, Complete: true}, []string{"ci/jobs/jnew.json"}},
 		{"more_days", []string{"RECONCILE_DAYS=6"}, counts{Checked: 2, Repaired: 2, Complete: true}, []string{"ci/jobs/jnew.json", "ci/jobs/jold.json"}},
 		{"workflows", []string{"RECONCILE_TYPES=Snapshot", "RECONCILE_WORKFLOWS=w1"}, counts{Checked: 1, Repaired: 1, Complete: true}, []string{"ci/workflows/i1.json"}},
+		{"endpoint", []string{"CI_ENDPOINT=http://{bucket}.ci.{region}.localhost"}, counts{Checked: 1, Repaired: 1, Complete: true}, []string{"ci/jobs/jnew.json"}},
 		{"workflow_of_bucket", []string{"RECONCILE_TYPES=Snapshot", "RECONCILE_WORKFLOWS=w2@" + mediaIn}, counts{Complete: true}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -167,6 +172,8 @@ func TestTimerSettings(t *testing.T) {
 				c := newCompared(t)
 				c.addLostJob(t, "jnew", 10*time.Minute)
 				c.addLostJob(t, "jold", 5*24*time.Hour)
+				asked := &recording{RoundTripper: c.ci.WithCOS()}
+				c.receiver = c.newReceiver(t, asked)
 				run := cilocal.Run{ID: "i1", WorkflowID: "w1", Name: "main", Object: "in.mp4"}
 				if _, err := c.ci.AddRun(mediaIn, run, cilocal.Plan{Age: time.Hour, Run: time.Minute, Lost: true}); err != nil {
 					t.Fatal(err)
@@ -174,6 +181,13 @@ func TestTimerSettings(t *testing.T) {
 				returned, err := c.timer(test.settings...)
 				if err != nil || readCounts(t, returned) != test.want {
 					t.Errorf("returned %s, %v; want %+v", returned, err, test.want)
+				}
+				at := "https://" + mediaIn + ".ci." + region + ".myqcloud.com/"
+				if test.name == "endpoint" {
+					at = "http://" + mediaIn + ".ci." + region + ".localhost/"
+				}
+				if !strings.Contains(strings.Join(asked.sent, " "), " "+at) {
+					t.Errorf("asked %q, not %s", asked.sent, at)
 				}
 				keys := slices.DeleteFunc(c.site.Keys(recordsIn, ""), func(key string) bool { return strings.HasPrefix(key, "ci/reconcile/") })
 				if diff := cmp.Diff(test.want.Repaired, len(keys)); diff != "" || !slices.Equal(test.keys, keys) {

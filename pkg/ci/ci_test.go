@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,7 +102,19 @@ func TestJobs(t *testing.T) {
 			t.Errorf("Jobs(%q) is no error", ids)
 		}
 	}
-	if diff := cmp.Diff([]string{"/jobs/j1,j3,j4,j5"}, fake.urls()); diff != "" {
+	for _, id := range []string{"", "d/../queue"} {
+		if _, err := b.OldJob(t.Context(), id); err == nil {
+			t.Errorf("OldJob(%q) is no error", id)
+		}
+		if _, err := b.Run(t.Context(), id); err == nil {
+			t.Errorf("Run(%q) is no error", id)
+		}
+	}
+	ten := strings.Split(strings.Repeat("j", 10), "")
+	if got, err := b.Jobs(t.Context(), ten...); err != nil || got.Size != 10 {
+		t.Errorf("Jobs(%q) = %+v, %v", ten, got, err)
+	}
+	if diff := cmp.Diff([]string{"/jobs/j1,j3,j4,j5", "/jobs/j,j,j,j,j,j,j,j,j,j"}, fake.urls()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -166,16 +179,53 @@ func TestQueues(t *testing.T) {
 		return "<QueueList><QueueId>" + id + "</QueueId><Name>n</Name><State>Active</State><Category>Transcoding</Category><NotifyConfig><Url>https://x/?token=t</Url>" +
 			"<State>On</State><Event>TaskFinish</Event><Type>Url</Type><ResultFormat>JSON</ResultFormat></NotifyConfig></QueueList>"
 	}
-	fake := &fakeCI{answer: func(r *http.Request) *http.Response {
-		return answer(200, "<Response><TotalCount>3</TotalCount>"+queue("p"+r.URL.Query().Get("pageNumber"))+"</Response>")
-	}}
-	got, err := newBucket(t, fake).Queues(t.Context(), "/queue")
-	if err != nil || len(got) != 3 || got[2].QueueID != "p3" || len(fake.urls()) != 3 {
-		t.Errorf("Queues = %+v, %v", got, err)
-	}
-	want := ci.NotifyConfig{State: "On", URL: "https://x/?token=t", Event: "TaskFinish", Type: "Url", ResultFormat: "JSON"}
-	if diff := cmp.Diff(want, got[0].NotifyConfig); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
+	full := strings.Repeat(queue("p"), 100)
+	for name, test := range map[string]struct {
+		pages []string // what the pages hold; those behind hold nothing
+		want  []string // ids of the queues
+		asked int      // how many pages
+	}{
+		"with_a_total":    {[]string{"<TotalCount>2</TotalCount>" + queue("p1"), "<TotalCount>2</TotalCount>" + queue("p2")}, []string{"p1", "p2"}, 2},
+		"too_high_total":  {[]string{"<TotalCount>2</TotalCount>" + queue("p1"), "<TotalCount>2</TotalCount>"}, []string{"p1"}, 2},
+		"without_a_total": {[]string{queue("p1") + queue("p2")}, []string{"p1", "p2"}, 1},
+		"a_full_page":     {[]string{full, queue("p2")}, append(slices.Repeat([]string{"p"}, 100), "p2"), 2},
+		"none":            {nil, nil, 1},
+		"without_an_id":   {[]string{queue("") + queue("p2")}, []string{"p2"}, 1},
+		"not_well_formed": {[]string{"<QueueList><QueueId>p1</x></QueueList>" + queue("p2")}, []string{"p2"}, 1},
+		"without_an_end":  {slices.Repeat([]string{full}, 200), slices.Repeat([]string{"p"}, 10_000), 100},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var asked []string
+			fake := &fakeCI{answer: func(r *http.Request) *http.Response {
+				body := ""
+				if len(asked) < len(test.pages) {
+					body = test.pages[len(asked)]
+				}
+				asked = append(asked, r.URL.RequestURI())
+				return answer(200, "<Response>"+body+"</Response>")
+			}}
+			got, err := newBucket(t, fake).Queues(t.Context(), "/queue")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []ci.Queue
+			for _, id := range test.want {
+				want = append(want, ci.Queue{QueueID: id, Name: "n", State: "Active", Category: "Transcoding", NotifyConfig: ci.NotifyConfig{
+					State: "On", URL: "https://x/?token=t", Event: "TaskFinish", Type: "Url", ResultFormat: "JSON",
+				}})
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+			var wantAsked []string
+			for n := range test.asked {
+				wantAsked = append(wantAsked, fmt.Sprintf("/queue?category=CateAll&pageNumber=%d&pageSize=100", n+1))
+			}
+			if diff := cmp.Diff(wantAsked, asked); diff != "" {
+				t.Errorf("asked (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -194,11 +244,19 @@ func TestNotFromCI(t *testing.T) {
 		"not_nested":         answer(200, "<Response><JobsDetail></Response></JobsDetail>"),
 		"text_behind":        answer(200, "<Response/>x"),
 		"doctype":            answer(200, "<!DOCTYPE x><Response/>"),
+		"another_end":        answer(200, "<Response></Responses>"),
+		"end_of_another":     answer(200, "<Response><a></b></Response>"),
+		"an_end_alone":       answer(200, "</Response>"),
+		"cut_in_a_comment":   answer(200, "<Response><!-- </Response>"),
+		"cut_in_a_tag":       answer(200, "<Response></Response"),
+		"cdata_outside":      answer(200, "<![CDATA[x]]><Response/>"),
+		"tag_within_a_tag":   answer(200, "<Response><a <b/></Response>"),
+		"tag_without_a_name": answer(200, "<Response>< a></ a></Response>"),
 		"another_encoding":   answer(200, `<?xml version="1.0" encoding="GBK"?><Response/>`),
 		"json":               answer(200, `{"Response":{}}`),
 		"no_content":         answer(204, ""),
 		"moved":              answer(302, ""),
-		"many_elements":      answer(200, "<Response>"+strings.Repeat("<a/>", 2000)+"</Response>"),
+		"many_elements":      answer(200, "<Response>"+strings.Repeat("<a/>", 1001)+"</Response>"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -230,6 +288,9 @@ func TestErrors(t *testing.T) {
 	}{
 		{403, "AccessDenied", cosclient.ErrMisconfigured, nil, 1, []string{"grant ci:DescribeMediaJobs on bucket " + media, "request-1", "/jobs"}},
 		{403, "SignatureDoesNotMatch", cosclient.ErrMisconfigured, nil, 1, []string{"execution role"}},
+		{403, "InvalidAccessKeyId", cosclient.ErrMisconfigured, nil, 1, []string{"execution role"}},
+		{401, "", cosclient.ErrMisconfigured, nil, 1, []string{"execution role"}},
+		{408, "RequestTimeout", cosclient.ErrUnavailable, nil, 1, nil},
 		{403, "RequestTimeTooSkewed", cosclient.ErrUnavailable, nil, 1, []string{"clock"}},
 		{400, "ExpiredToken", cosclient.ErrMisconfigured, nil, 1, []string{"execution role"}},
 		{400, "InvalidArgument", cosclient.ErrMisconfigured, ci.ErrBadRequest, 1, []string{"RECONCILE_TYPES"}},
@@ -244,7 +305,8 @@ func TestErrors(t *testing.T) {
 			t.Parallel()
 			fake := &fakeCI{answer: func(*http.Request) *http.Response { return errorAnswer(test.status, test.code) }}
 			_, err := list(t.Context(), newBucket(t, fake))
-			if !errors.Is(err, test.kind) || test.is != nil && !errors.Is(err, test.is) || len(fake.urls()) != test.tries {
+			if !errors.Is(err, test.kind) || test.is != nil && !errors.Is(err, test.is) ||
+				test.is == nil && (errors.Is(err, ci.ErrBadRequest) || errors.Is(err, ci.ErrNotFound)) || len(fake.urls()) != test.tries {
 				t.Fatalf("%d tries, error %v", len(fake.urls()), err)
 			}
 			for _, part := range append(test.wantParts, media) {
@@ -309,8 +371,12 @@ func TestTooLarge(t *testing.T) {
 		if diff := cmp.Diff([]string{"/jobs?size=100&tag=Transcode", "/jobs?size=20&tag=Transcode", "/jobs?size=4&tag=Transcode"}, fake.urls()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
-		if n := read.Load(); n > 2*(ci.MaxAnswerBytes+4096) {
+		if n := read.Load(); n > 2*(ci.MaxAnswerBytes+4096) || length > 0 && n > 0 {
 			t.Errorf("%d bytes were read", n)
+		}
+		runs, err := b.ListRuns(t.Context(), ci.RunsQuery{WorkflowID: "w1", Size: 20})
+		if err != nil || runs.Size != 4 {
+			t.Errorf("ListRuns = %+v, %v", runs, err)
 		}
 		if _, err := b.Jobs(t.Context(), "j1"); !errors.Is(err, ci.ErrTooLarge) {
 			t.Errorf("Jobs: %v", err)
@@ -318,12 +384,49 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// Where one job, or run, is too long alone, that is the error, and no page is of none.
+func TestOneTooLarge(t *testing.T) {
+	t.Parallel()
+	fake := &fakeCI{answer: func(*http.Request) *http.Response {
+		response := answer(200, "")
+		response.ContentLength = ci.MaxAnswerBytes + 1
+		return response
+	}}
+	b := newBucket(t, fake)
+	_, ofJobs := b.ListJobs(t.Context(), ci.JobsQuery{Tag: "Transcode", Size: 4})
+	_, ofRuns := b.ListRuns(t.Context(), ci.RunsQuery{WorkflowID: "w1", Size: 4})
+	if !errors.Is(ofJobs, ci.ErrTooLarge) || !errors.Is(ofRuns, ci.ErrTooLarge) || !errors.Is(ofJobs, cosclient.ErrMisconfigured) {
+		t.Errorf("ListJobs: %v; ListRuns: %v", ofJobs, ofRuns)
+	}
+	want := []string{
+		"/jobs?size=4&tag=Transcode", "/jobs?size=1&tag=Transcode",
+		"/workflowexecution?size=4&workflowId=w1", "/workflowexecution?size=1&workflowId=w1",
+	}
+	if diff := cmp.Diff(want, fake.urls()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 // Large answers are in memory one at a time, over all buckets; what waits uses up no try.
 func TestLargeAnswers(t *testing.T) {
 	t.Parallel()
+	for _, told := range []bool{true, false} { // how long they are
+		t.Run(fmt.Sprint(told), func(t *testing.T) { testLargeAnswers(t, told) })
+	}
+}
+
+func testLargeAnswers(t *testing.T, told bool) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		body := "<Response><JobsDetail>" + strings.Repeat(" ", ci.LargeAnswerBytes) + "</JobsDetail></Response>"
-		fake := &fakeCI{answer: always(200, body)}
+		longAnswer := func(*http.Request) *http.Response {
+			response := answer(200, body)
+			if response.ContentLength = -1; told {
+				response.ContentLength = int64(len(body))
+			}
+			return response
+		}
+		fake := &fakeCI{answer: longAnswer}
 		client := newClient(fake)
 		var inMemory, most atomic.Int64
 		var all sync.WaitGroup
@@ -359,7 +462,7 @@ func TestLargeAnswers(t *testing.T) {
 		large.Close()
 
 		// Who waits for its turn ends with its context.
-		fake.answer = always(200, body)
+		fake.answer = longAnswer
 		large, _ = list(t.Context(), bucketOf(t, client, media))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -431,6 +534,15 @@ func TestChildText(t *testing.T) {
 	for name, want := range map[string]string{"JobId": "j1", "State": "", "CreationTime": "x<", "Input": "", "RunId": "", "JobsDetail": ""} {
 		if got := ci.ChildText([]byte(job), name); got != want {
 			t.Errorf("%s = %q, want %q", name, got, want)
+		}
+	}
+	for element, want := range map[string]string{
+		"<a><JobId>j<b></c></JobId></a>":                 "", // not well formed
+		"<a><b/><JobId>j1</JobId></a>":                   "j1",
+		"<JobsDetail><a><b/></a><JobId>j1</JobId><b></d": "j1", // nor is this, behind it
+	} {
+		if got := ci.ChildText([]byte(element), "JobId"); got != want {
+			t.Errorf("of %s, %q, want %q", element, got, want)
 		}
 	}
 	for i := range job { // whatever is cut off

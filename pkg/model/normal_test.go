@@ -28,7 +28,7 @@ func TestNormalForm(t *testing.T) {
 		"surrogate_pair":      {xml: `<a>&#x1F600;</a>`, json: `"a":"\uD83D\ude00"`, want: `"JobId":"j1","a":"😀"`},
 		"replacement_as_sent": {xml: "<a>\uFFFD</a>", json: `"a":"\ufffd"`, want: `"JobId":"j1","a":"` + "\uFFFD" + `"`},
 		"references":          {xml: `<a>&#xD7FF;&#xE000;&#65533;</a><b><![CDATA[&#xD800;]]></b><c>&amp;#xD800;</c>`, json: `"a":"\uD7FF\uE000\uFFFD","b":"&#xD800;","c":"&#xD800;"`, want: `"JobId":"j1","a":"` + "\uD7FF\uE000\uFFFD" + `","b":"&#xD800;","c":"&#xD800;"`},
-		"cdata_and_comments":  {xml: `<a>x<![CDATA[<y>]]><!-- no --><?no?>&#122;</a>`, json: `"a":"x<y>z"`, want: `"JobId":"j1","a":"x<y>z"`},
+		"cdata_and_comments":  {xml: `<a>x<![CDATA[<y>]]><!-- no --><!----><?no?>&#122;</a>`, json: `"a":"x<y>z"`, want: `"JobId":"j1","a":"x<y>z"`},
 		"cdata_alone":         {xml: `<a><![CDATA[]]></a><b><![CDATA[ ]]></b><c><![CDATA[x]]></c>`, json: `"c":"x"`, want: `"JobId":"j1","c":"x"`},
 		"line_ends_of_xml":    {xml: "<a>x\r\ny\rz&#13;</a>", json: `"a":"x\ny\nz\r"`, want: `"JobId":"j1","a":"x\ny\nz\r"`},
 		"attributes":          {xml: `<a b="c" d='e>'>x</a><f g="h"/>`, json: `"a":"x"`, want: `"JobId":"j1","a":"x"`},
