@@ -44,6 +44,9 @@ func count(messages []string, beginning string) (n int) {
 	return n
 }
 
+// tooDeep is in a job that is not understood.
+var tooDeep = strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+
 // COS refuses one record: its job is asked for again, and the others are compared.
 func TestOneRecordRefused(t *testing.T) {
 	for _, status := range []int{http.StatusForbidden, http.StatusServiceUnavailable} {
@@ -411,8 +414,7 @@ func TestNotUnderstood(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
 		w.addMany(3, time.Hour)
-		deep := strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
-		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = deep })
+		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = tooDeep })
 		r, err := w.run()
 		if err != nil || !r.Complete || r.Repaired != 3 || r.Pending != 0 {
 			t.Errorf("%+v, %v", r, err)
@@ -432,6 +434,88 @@ func TestNotUnderstood(t *testing.T) {
 	})
 }
 
+// So is a job that is longer than any callback.
+func TestLongJob(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", time.Hour, cilocal.Plan{})
+		w.add("long", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = "<Text>" + strings.Repeat(" ", 6<<20) + "</Text>" })
+		r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
+		keys := w.cos.Keys(records, "ci/rejected/")
+		want := reconcile.Finding{Bucket: media, ID: "long", Type: "Transcode", Outcome: reconcile.Rejected}
+		if r.Pending != 0 || len(keys) != 1 || !slices.Contains(r.Findings, want) {
+			t.Errorf("%+v; kept %v", r, keys)
+		}
+	})
+}
+
+// A pending job of which CI says more than is read is passed over, and holds up no others.
+func TestLongPendingJob(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		for _, id := range []string{"j1", "long", "j2"} {
+			w.add(id, time.Hour, cilocal.Plan{})
+		}
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["j1","long","j2"]}}}`)
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			response, err := do()
+			if err == nil && strings.Contains(r.URL.Path, "long") {
+				response.ContentLength = ci.MaxAnswerBytes + 1
+			}
+			return response, err
+		}
+		r := w.mustRun(reconcile.Counts{Checked: 2, Repaired: 2})
+		want := reconcile.Finding{Bucket: media, ID: "long", Type: "Transcode", Outcome: reconcile.Rejected}
+		if r.Pending != 0 || r.Unknown != 0 || !slices.Contains(r.Findings, want) || count(w.messages(), "what CI says of a job is too long") != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// What CI says of pending jobs may name another job, or none. A job without an id that is
+// not understood is taken for the one that was asked for.
+func TestOddAnswersAboutPending(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer   string
+		pending  []int // after each run
+		unknown  int
+		rejected int
+	}{
+		"without_an_id":   {"<JobsDetail><State>Success</State></JobsDetail>", []int{0, 0}, 0, 1},
+		"nothing":         {"", []int{1, 1}, 0, 0},
+		"another":         {"<JobsDetail><JobId>other</JobId><State>Running</State></JobsDetail>", []int{1, 1}, 0, 0},
+		"another_unknown": {"<NonExistJobIds>other</NonExistJobIds>", []int{1, 1}, 0, 0},
+		"unknown":         {"<NonExistJobIds>j1</NonExistJobIds>", []int{1, 0}, 1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["j1"]}}}`)
+				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+					if toCI(r) && !isList(r) {
+						page := errorOf(r, http.StatusOK, "")
+						page.Body, page.ContentLength = io.NopCloser(strings.NewReader("<Response>"+test.answer+"</Response>")), -1
+						return page, nil
+					}
+					return do()
+				}
+				unknown := 0
+				for run, want := range test.pending {
+					r, err := w.run()
+					if err != nil || r.Pending != want || r.Checked != 0 || !r.Complete {
+						t.Errorf("run %d: %+v, %v; want %d pending", run, r, err, want)
+					}
+					unknown += r.Unknown
+				}
+				if n := len(w.cos.Keys(records, "ci/rejected/")); n != test.rejected || unknown != test.unknown {
+					t.Errorf("%d were rejected, %d unknown", n, unknown)
+				}
+			})
+		})
+	}
+}
+
 // Where it cannot be kept, Until stays before it.
 func TestNotUnderstoodNorKept(t *testing.T) {
 	bubble(t, func(t *testing.T) {
@@ -439,7 +523,7 @@ func TestNotUnderstoodNorKept(t *testing.T) {
 		w.mustRun(reconcile.Counts{})
 		before := w.until()
 		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) {
-			j.Operation = strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+			j.Operation = tooDeep
 			j.Created = time.Now()
 		})
 		w.net.meddle = refuse(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/rejected/") }, http.StatusForbidden, "AccessDenied")
@@ -484,6 +568,23 @@ func TestOldPath(t *testing.T) {
 		time.Sleep(10 * time.Minute)
 		if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, docs); r.Pending != 0 {
 			t.Errorf("%+v", r)
+		}
+	})
+}
+
+// Where the role may not ask at the path of its kind, a job counts as one that CI does not
+// know, and the run goes on.
+func TestOldPathDenied(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{OldPathsOnly: true, MoreTags: []string{"DocProcess"}})
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"DocProcess":{"until":"2000-01-01T00:00:00Z","pending":["d1","d2"]}}}`)
+		w.net.meddle = refuse(func(r *http.Request) bool { return strings.HasPrefix(r.URL.Path, "/doc_jobs/") }, http.StatusForbidden, "AccessDenied")
+		docs := func(o *reconcile.Options) { o.Types = []string{"DocProcess"} }
+		if r := w.mustRun(reconcile.Counts{}, docs); r.Pending != 2 || r.Unknown != 0 {
+			t.Errorf("%+v", r)
+		}
+		if r := w.mustRun(reconcile.Counts{}, docs); r.Pending != 0 || r.Unknown != 2 {
+			t.Errorf("the second time: %+v", r)
 		}
 	})
 }
@@ -594,6 +695,40 @@ func TestOddRuns(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+}
+
+// A run that CI lists and does not give is asked for again, and holds up no others.
+func TestListedRunNotGiven(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		status  int
+		code    string
+		warning int
+	}{
+		"unknown": {http.StatusNotFound, "NoSuchKey", 0},
+		"denied":  {http.StatusForbidden, "AccessDenied", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, cilocal.Options{})
+				for _, id := range []string{"i1", "i2", "i3"} {
+					w.addRunOf(id, cilocal.Plan{Age: time.Hour})
+				}
+				w.net.meddle = refuse(func(r *http.Request) bool { return toCI(r) && strings.HasSuffix(r.URL.Path, "/i2") }, test.status, test.code)
+				flows := func(o *reconcile.Options) { o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}} }
+				if r := w.mustRun(reconcile.Counts{Checked: 2, Repaired: 2}, flows); r.Pending != 1 || r.Unknown != 0 {
+					t.Errorf("%+v", r)
+				}
+				if n := count(w.messages(), "CI does not give a run of a workflow"); n != test.warning {
+					t.Errorf("%d warnings", n)
+				}
+				w.net.meddle = nil
+				if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, flows); r.Pending != 0 {
+					t.Errorf("%+v", r)
+				}
+			})
+		})
+	}
 }
 
 // Without a state, nothing of it is read or written.

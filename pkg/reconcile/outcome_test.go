@@ -1,7 +1,8 @@
 package reconcile_test
 
 import (
-	"fmt"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -159,22 +160,33 @@ func TestPending(t *testing.T) {
 	})
 }
 
-// A dry run counts and writes nothing.
+// A dry run counts and writes nothing, nor does it ask for tags. A record that COS does not
+// let it read is out of reach: no write decides.
 func TestDryRun(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
-		for i := range 3 {
-			w.add(fmt.Sprint("j", i), time.Hour, cilocal.Plan{})
+		w.add("queried", time.Hour, cilocal.Plan{})
+		w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1})
+		for _, id := range []string{"j0", "j1", "j2", "denied"} {
+			w.add(id, time.Hour, cilocal.Plan{})
 		}
+		w.add("deep", time.Hour, cilocal.Plan{}, func(j *cilocal.Job) { j.Operation = tooDeep })
 		w.callback("j0")
 		w.put("ci/jobs/j1.json", `{"version":2,"kind":"job","id":"j1","state":"Failed","endTime":"2000-01-01T00:00:00Z","detail":{"a":"b"}}`)
+		w.net.meddle = refuse(func(r *http.Request) bool { return strings.Contains(r.URL.Path, "denied") }, http.StatusForbidden, "AccessDenied")
 		before := w.net.count()
-		got := w.mustRun(reconcile.Counts{Checked: 3, Recorded: 1, Repaired: 1, Replaced: 1}, func(o *reconcile.Options) { o.DryRun = true })
-		if len(got.Findings) != 2 {
-			t.Errorf("findings %v", got.Findings)
+		got := w.mustRun(reconcile.Counts{Checked: 5, Recorded: 2, Repaired: 1, Replaced: 1}, func(o *reconcile.Options) { o.DryRun, o.Stateless = true, true })
+		want := []reconcile.Finding{
+			{Bucket: media, ID: "deep", Type: "Transcode", Outcome: reconcile.Rejected},
+			{Bucket: media, ID: "j1", Type: "Transcode", Outcome: reconcile.Replaced, State: "Success", Was: "Failed"},
+			{Bucket: media, ID: "j2", Type: "Transcode", Outcome: reconcile.Repaired, State: "Success"},
+		}
+		slices.SortFunc(got.Findings, func(a, b reconcile.Finding) int { return strings.Compare(a.ID, b.ID) })
+		if diff := cmp.Diff(want, got.Findings); diff != "" || got.Pending != 1 {
+			t.Errorf("%d pending; findings (-want +got):\n%s", got.Pending, diff)
 		}
 		for _, r := range w.net.since(before) {
-			if !strings.HasPrefix(r, "GET ") {
+			if !strings.HasPrefix(r, "GET ") || strings.Contains(r, "tagging") {
 				t.Errorf("it sent %s", r)
 			}
 		}

@@ -44,11 +44,9 @@ func (p *page) close() {
 	}
 }
 
-// lastCreation returns when the last job of the page was created, or zero.
+// lastCreation returns when the last job of the page was created, or zero where it does
+// not say. There must be one.
 func (p *page) lastCreation() time.Time {
-	if len(p.jobs) == 0 {
-		return time.Time{}
-	}
 	_, created := p.jobs[len(p.jobs)-1].summary()
 	return created
 }
