@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -225,6 +226,48 @@ func TestRefusedToken(t *testing.T) {
 	}
 }
 
+// A list that begins again and again is given up, be it that CI takes none of its tokens
+// and does not list the oldest jobs first, or that it overlooks startCreationTime.
+func TestListThatDoesNotGoOn(t *testing.T) {
+	t.Parallel()
+	refuseTokens := refuse(func(r *http.Request) bool { return r.URL.Query().Has("nextToken") }, http.StatusBadRequest, "InvalidArgument")
+	var firstPage []byte
+	for name, test := range map[string]struct {
+		options cilocal.Options
+		meddle  meddler
+		says    string
+	}{
+		"tokens": {cilocal.Options{}, func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			return newestFirst(r, func() (*http.Response, error) { return refuseTokens(r, do) })
+		}, "CI refuses the tokens of its own list"},
+		"time": {cilocal.Options{LastToken: cilocal.LastTokenNever}, func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			response, err := do()
+			if err == nil && isList(r) {
+				if firstPage == nil {
+					firstPage, _ = io.ReadAll(response.Body)
+				}
+				response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(firstPage)), int64(len(firstPage))
+			}
+			return response, err
+		}, "CI's list of Transcode does not go on behind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				w := newWorld(t, test.options)
+				w.addMany(150, time.Hour)
+				w.net.meddle = test.meddle
+				r, err := w.run()
+				if err == nil || !strings.Contains(err.Error(), test.says) || r.Complete || r.Repaired < 100 || w.net.count() > 1000 {
+					t.Errorf("%+v, %v", r, err)
+				}
+				if w.until().After(time.Now().Add(-time.Hour)) {
+					t.Errorf("it came to %v", w.until())
+				}
+			})
+		})
+	}
+}
+
 // Tokens that are never taken end in an error, or in all jobs, and never in a loop.
 func TestTokensAlwaysRefused(t *testing.T) {
 	t.Parallel()
@@ -435,7 +478,7 @@ func TestHeldHalfWay(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, cilocal.Options{})
 		w.add("deep", 3*time.Hour, cilocal.Plan{}, func(j *cilocal.Job) {
-			j.Operation = strings.Repeat("<a>", 100) + strings.Repeat("</a>", 100)
+			j.Operation = tooDeep
 		})
 		w.addMany(250, time.Hour)
 		hang := hangFrom("j0200")

@@ -184,7 +184,8 @@ func (l *listingRun) afterRefusal(at position, err error) (position, error) {
 		since = l.Until
 	}
 	if l.refused && !since.After(l.first) {
-		return at, fmt.Errorf("CI refuses the tokens of its own list: %w", err)
+		// Not wrapped: that CI takes a request for a wrong one says here nothing of the type.
+		return at, fmt.Errorf("CI refuses the tokens of its own list of %s: %v", l.name, err)
 	}
 	l.warn("CI refuses the token of a page; the list is begun again where it came to", slog.String("error", err.Error()))
 	l.refused = true
