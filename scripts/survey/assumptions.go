@@ -252,6 +252,6 @@ var assumptions = []assumption{
 		"take the event out, deploy, and GET the URL", nil},
 	{"scf.terraform_url", "trigger_attribute of tencentcloud_scf_trigger has NetConfig.ExtranetUrl", "the outputs function_url and callback_url would be empty", "terraform apply, and look at its outputs", nil},
 	{"scf.rollback", "an alias takes the function and its URL back to a published version", "the quick way back that docs/deploying.md has would be none", "publish two versions, and move the alias", nil},
-	{"scf.old_image", "the image of the old CLI's local go1 can still be had", "scf local invoke with template.yaml does not work", "docker pull ccr.ccs.tencentyun.com/scf-repo/runtime-go1:latest", nil},
+	{"scf.old_image", "the image of the old CLI's local go1 can still be had", "scf local invoke with template.yaml does not work", "scf local invoke with template.yaml, where docker runs", nil},
 	{"scf.traffic_price", "traffic from a function without a VPC to COS of its region is not billed", "the sums of docs/capacity.md would be wrong", "look at the bill after a day", nil},
 }
