@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // jsonReader reads a JSON body (RFC 8259) into a tree. It is written by hand because
@@ -300,7 +301,7 @@ func (r *jsonReader) unexpected(wanted string) error {
 	if r.offset >= len(r.body) {
 		return r.fail("the body ends where %s was expected", wanted)
 	}
-	c := []rune(r.body[r.offset:min(r.offset+4, len(r.body))])[0]
+	c, _ := utf8.DecodeRuneInString(r.body[r.offset:])
 	return r.fail("%s was expected, not %s", wanted, quote(string(c)))
 }
 

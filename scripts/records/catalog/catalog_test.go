@@ -418,6 +418,7 @@ func TestWords(t *testing.T) {
 		catalog.Age(47 * time.Hour):                     "47 h",
 		catalog.Age(12 * 24 * time.Hour):                "12 d",
 		catalog.Bytes(999):                              "999 B",
+		catalog.Bytes(1000):                             "1.0 kB",
 		catalog.Bytes(4712):                             "4.7 kB",
 		catalog.Bytes(999_950):                          "1.0 MB",
 		catalog.Bytes(25_000_000):                       "25 MB",
