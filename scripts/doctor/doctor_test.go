@@ -83,16 +83,15 @@ func TestPlainOutput(t *testing.T) {
 	if c.status != exitOK || c.err != "" {
 		t.Errorf("status %d, and on standard error: %s", c.status, c.err)
 	}
-	lines := strings.Split(strings.TrimSpace(c.out), "\n")
-	column := strings.Index(lines[0], "1 token")
-	for _, line := range lines[:len(lines)-2] {
-		if len(line) <= column || line[column-1] != ' ' || line[column] == ' ' {
-			t.Errorf("not aligned: %q", line)
-		}
-	}
-	if last := lines[len(lines)-1]; !strings.HasPrefix(last, "33 ok, 0 warnings, 0 failed, 0 skipped, in ") {
-		t.Errorf("the last line is %q", last)
-	}
+	findings.Compare(t, t.Name(), constant(c.out))
+}
+
+// TestPlainOutputOfWarnings has something of everything to say.
+func TestPlainOutputOfWarnings(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	delete(c.env, "RECORD_REGION")
+	findings.Compare(t, t.Name(), constant(c.run().out))
 }
 
 func TestRecordBucket(t *testing.T) {

@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testgolden"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal/coslocaltest"
@@ -40,6 +44,7 @@ type clinic struct {
 	status    int
 	out       string
 	err       string
+	reports   int // so far
 }
 
 func newClinic(t *testing.T, o coslocal.Options) *clinic {
@@ -108,12 +113,41 @@ func (c *clinic) report(args ...string) report {
 	if r.OK != (c.status == exitOK) {
 		c.t.Errorf("ok is %v, and the exit status %d", r.OK, c.status)
 	}
+	c.reports++
+	findings.Compare(c.t, fmt.Sprintf("%s, report %d", c.t.Name(), c.reports), r.findings())
 	for _, check := range r.Checks {
 		if check.Detail == "" || (check.Verdict == verdictFailed || check.Verdict == verdictWarning) && check.Remedy == "" {
 			c.t.Errorf("%s does not say enough: %+v", check.Name, check)
 		}
 	}
 	return r
+}
+
+// findings are what the doctor says in each test, of all that is not well.
+var findings = testgolden.Open(filepath.Join("testdata", "findings.txt"))
+
+// changing is what is another in each run: ports, random names, ids of requests, times.
+var changing = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):)[0-9]{2,}|(doctor/)[a-z2-7]{26}|(rejected/)[0-9a-f]{64}|(request id )"[^"]+"|[0-9hms]+( ahead| behind| ago)|(, in )[0-9.]+ s\n`)
+
+// constant puts an ellipsis in the place of what is another in each run.
+func constant(text string) string { return changing.ReplaceAllString(text, "$1$2$3$4$6…$5") }
+
+// usual is what most reports say, and no news.
+var usual = regexp.MustCompile(`^(because of |none: a job whose|none was named: whether|2 tokens(; the first is used here)?, one with)`)
+
+// findings writes down what a report finds wrong.
+func (r report) findings() string {
+	var text strings.Builder
+	for _, c := range r.Checks {
+		if c.Verdict == verdictOK || usual.MatchString(c.Detail) {
+			continue
+		}
+		fmt.Fprintf(&text, "%s %s: %s\n", c.Verdict, c.Name, c.Detail)
+		if c.Remedy != "" {
+			fmt.Fprintf(&text, "    %s\n", c.Remedy)
+		}
+	}
+	return constant(text.String())
 }
 
 // find returns a check of the report.
