@@ -132,7 +132,7 @@ func TestOldJob(t *testing.T) {
 	want := map[string]int{"c1": 1, "a1": 1, "s1": 0, "d1": 1, "f1": 1, "j1": 0}
 	for _, id := range []string{"c1", "a1", "s1", "d1", "f1", "j1"} {
 		got, err := b.OldJob(t.Context(), id)
-		if err != nil || len(got.JobsDetail) != want[id] || len(got.NonExistJobIDs) != 1-want[id] || ci.HasOldPath(id) != (id != "j1") {
+		if err != nil || len(got.JobsDetail) != want[id] || len(got.NonExistJobIDs) != 1-want[id] || got.Size != 1 || ci.HasOldPath(id) != (id != "j1") {
 			t.Errorf("OldJob(%s) = %+v, %v", id, got, err)
 		}
 		got.Close()

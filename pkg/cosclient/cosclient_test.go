@@ -3,6 +3,7 @@ package cosclient_test
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"fmt"
 	"io"
@@ -256,7 +257,7 @@ func TestRetry(t *testing.T) {
 		tries    int
 	}{
 		{"succeeds", 0, []error{nil}, nil, 1},
-		{"succeeds_in_the_end", 0, []error{unavailable(503), unavailable(429), unavailable(0), nil}, nil, 4},
+		{"succeeds_in_the_end", 0, []error{unavailable(503), unavailable(429), unavailable(0), unavailable(500), unavailable(502), unavailable(504), nil}, nil, 7},
 		{"fails_for_good", 0, []error{unavailable(503), unavailable(409)}, unavailable(409), 2},
 		{"another_error", 0, []error{io.EOF}, io.EOF, 1},
 		{"tries_are_up", 4, []error{unavailable(502)}, unavailable(502), 4},
@@ -305,12 +306,14 @@ func TestNewError(t *testing.T) {
 		{"server_error", answer(503, "Anywhere"), cosclient.ErrUnavailable, `put b/k: 503 Anywhere (request id "r1")`},
 		{"no_answer", &url.Error{Op: "Put", URL: "http://secret/", Err: io.ErrUnexpectedEOF}, cosclient.ErrUnavailable, "put b/k: unexpected EOF"},
 		{"too_late", &url.Error{Op: "Put", URL: "http://secret/", Err: context.DeadlineExceeded}, cosclient.ErrUnavailable, "put b/k: no answer in time: context deadline exceeded"},
+		{"not_xml", &xml.SyntaxError{Msg: "x", Line: 1}, cosclient.ErrUnavailable, "put b/k: the answer does not come from the service"},
+		{"another_root", xml.UnmarshalError("x"), cosclient.ErrUnavailable, "put b/k: the answer does not come from the service"},
 		{"not_from_service", cosclient.ErrNotFromService, cosclient.ErrUnavailable, "put b/k: the answer does not come from the service"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			err := cosclient.NewError("put", "b/k", rules, test.err)
-			if diff := cmp.Diff(test.want, err.Error()); diff != "" || !errors.Is(err, test.kind) {
+			if diff := cmp.Diff(test.want, err.Error()); diff != "" || err.Kind != test.kind {
 				t.Errorf("kind %v (-want +got):\n%s", err.Kind, diff)
 			}
 		})
@@ -342,12 +345,14 @@ func TestMostSevere(t *testing.T) {
 	unavailable := fmt.Errorf("a: %w", cosclient.ErrUnavailable)
 	misconfigured := fmt.Errorf("b: %w", cosclient.ErrMisconfigured)
 	bug := errors.New("a bug")
+	again := fmt.Errorf("c: %w", cosclient.ErrMisconfigured)
 	for _, test := range []struct {
 		errs []error
 		want error
 	}{
 		{nil, nil}, {[]error{nil, nil}, nil}, {[]error{nil, unavailable}, unavailable},
 		{[]error{misconfigured, unavailable}, misconfigured}, {[]error{unavailable, bug, misconfigured}, bug},
+		{[]error{misconfigured, again}, misconfigured}, // of two, the first
 	} {
 		if got := cosclient.MostSevere(test.errs); got != test.want {
 			t.Errorf("MostSevere(%v) = %v; want %v", test.errs, got, test.want)
