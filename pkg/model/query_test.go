@@ -117,6 +117,7 @@ func TestQueriedRefuses(t *testing.T) {
 		"no_id":            {"<JobsDetail><State>Success</State></JobsDetail>", "no JobId"},
 		"one_without_id":   {"<Response><JobsDetail><JobId>j1</JobId></JobsDetail><JobsDetail><State>Success</State></JobsDetail></Response>", "no JobId"},
 		"not_well_formed":  {"<JobsDetail><JobId>j1</JobId>", "ends inside of element"},
+		"too_many":         {"<Response>" + strings.Repeat("<JobsDetail><JobId>j1</JobId></JobsDetail>", model.MaxJobs+1) + "</Response>", "more than 1000 jobs"},
 		"error_of_the_api": {"<Error><Code>AccessDenied</Code></Error>", "no job in it"},
 	}
 	for name, test := range tests {

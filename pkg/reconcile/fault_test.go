@@ -264,13 +264,13 @@ func TestFaultsAreApart(t *testing.T) {
 		w.net.meddle = refuse(denied, http.StatusForbidden, "AccessDenied")
 		r, err := w.run(func(o *reconcile.Options) {
 			o.Buckets = append([]reconcile.Bucket{{Name: "gone-1250000000", Region: region}, {Name: "bad name", Region: region}}, o.Buckets...)
-			o.Types = []string{"Snapshot", "Nonsense", "Transcode"}
+			o.Types = []string{"Snapshot", "Nonsense", "Transcode", "Concat", "Tts"}
 		})
 		if err == nil || r.Repaired != 1 || r.Complete || w.record("j1") == nil {
 			t.Fatalf("%+v, %v", r, err)
 		}
 		for _, part := range []string{
-			"bucket gone-1250000000: Snapshot, Nonsense, Transcode: ", "NoSuchBucket", "bucket bad name: ",
+			"bucket gone-1250000000: Snapshot, Nonsense, Transcode and 2 more: ", "NoSuchBucket", "bucket bad name: ",
 			"bucket " + media + ": Snapshot: ", "grant ci:DescribeMediaJobs on bucket " + media,
 		} {
 			if !strings.Contains(err.Error(), part) {

@@ -354,6 +354,35 @@ func TestListGoesOnAfterOddKey(t *testing.T) {
 	}
 }
 
+// Keys are decoded where COS says that it has encoded them, and one that cannot be stays as
+// it is. The last page has no next one, whatever marker it names.
+func TestListedKeys(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		answer string
+		want   store.Page
+	}{
+		"encoded":     {"<EncodingType>url</EncodingType><Contents><Key>ci/a%2Bb</Key><Size>7</Size><ETag>&quot;x&quot;</ETag></Contents>", store.Page{Entries: []store.Entry{{Key: "ci/a+b", Size: 7, ETag: "x"}}}},
+		"not_encoded": {"<Contents><Key>ci/a%2Bb</Key></Contents>", store.Page{Entries: []store.Entry{{Key: "ci/a%2Bb"}}}},
+		"badly":       {"<EncodingType>url</EncodingType><Contents><Key>ci/%zz</Key></Contents>", store.Page{Entries: []store.Entry{{Key: "ci/%zz"}}}},
+		"more":        {"<EncodingType>url</EncodingType><IsTruncated>true</IsTruncated><NextMarker>a%20b</NextMarker>", store.Page{Entries: []store.Entry{}, Next: "a b"}},
+		"last":        {"<IsTruncated>false</IsTruncated><NextMarker>x</NextMarker>", store.Page{Entries: []store.Entry{}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.Inject(coslocal.Fault{Body: []byte("<ListBucketResult>" + test.answer + "</ListBucketResult>"), Header: http.Header{"X-Cos-Request-Id": {"x"}}})
+			got, err := w.open(t, options()).List(t.Context(), "ci/", "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 // An answer that is no listing is never taken for an empty one.
 func TestListThatIsNone(t *testing.T) {
 	t.Parallel()

@@ -172,6 +172,22 @@ func TestOddPrefixSendsNothing(t *testing.T) {
 	}
 }
 
+// What cannot be encoded is an error, and is not stored, be it the newest or an older one.
+func TestRecordThatCannotBeEncoded(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.open(t, options())
+	broken := first()
+	broken.Version = model.Version + 1 // fields of it would be lost
+	if outcome, key, err := s.PutRecord(t.Context(), broken); outcome != "" || key != "" || err == nil {
+		t.Errorf("PutRecord = %q, %q, %v", outcome, key, err)
+	}
+	w.wantSteps(t)
+	if outcome, _, err := s.PutRecord(t.Context(), second(), broken); outcome != store.Created || err == nil {
+		t.Errorf("PutRecord with an older one = %q, %v", outcome, err)
+	}
+}
+
 // The headers that carry the guarantees, as they are on the wire.
 func TestRecordOnTheWire(t *testing.T) {
 	t.Parallel()
