@@ -305,13 +305,44 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestOutOfReach answers 503 where nothing listens.
+// TestOutOfReach answers 503 where nothing listens, be a body stored or only kept.
 func TestOutOfReach(t *testing.T) {
 	t.Parallel()
-	x := exchange{environment: []string{"COS_ENDPOINT=http://{bucket}.cos.{region}.localhost:1"}, limit: 500 * time.Millisecond, body: string(sample(t, "digitalwatermark.xml"))}
-	a := x.deliver(t, newSite(t, -1).newReceiver(t, nil))
-	if want := `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`; a.status != 503 || a.headers["Retry-After"] != "30" || withoutWords(a.body) != want {
-		t.Errorf("%d %v %s", a.status, a.headers, a.body)
+	const alone = `{"error":{"code":"unavailable","message":"…"}}`
+	for name, x := range map[string]exchange{
+		"understood":       {body: string(sample(t, "digitalwatermark.xml")), want: `{"error":{"code":"unavailable","message":"…"},"results":[` + sampleUnstored + `}]}`},
+		"malformed":        {body: "hello", want: alone},
+		"malformed_base64": {body: "no base64!", base64: true, want: alone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x.environment, x.limit = []string{"COS_ENDPOINT=http://{bucket}.cos.{region}.localhost:1"}, 500*time.Millisecond
+			a := x.deliver(t, newSite(t, -1).newReceiver(t, nil))
+			if a.status != 503 || a.headers["Retry-After"] != "30" || withoutWords(a.body) != x.want {
+				t.Errorf("%d %v %s", a.status, a.headers, a.body)
+			}
+		})
+	}
+}
+
+// TestWithoutSCF answers where a context says nothing of an invocation: there are no
+// credentials then.
+func TestWithoutSCF(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, -1)
+	r := s.newReceiver(t, nil)
+	r.options.Environ = func() []string { return []string{"CALLBACK_TOKEN=" + token, "RECORD_BUCKET=" + recordsIn} }
+	returned, err := r.Invoke(t.Context(), event(t, []string{token}, sample(t, "digitalwatermark.xml")))
+	if a := read(t, returned, err); a.status != 500 || !strings.Contains(a.body, "TENCENTCLOUD_SECRETID") || !strings.Contains(a.body, "RECORD_REGION") {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	inner, cancel := withReserve(ctx)
+	defer cancel()
+	deadline, _ := ctx.Deadline()
+	if end, _ := inner.Deadline(); deadline.Sub(end).Round(10*time.Millisecond) != time.Second {
+		t.Errorf("%v are kept of ten seconds", deadline.Sub(end))
 	}
 }
 
