@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -72,6 +73,33 @@ func send(ctx context.Context, s *cosclient.Session, base http.RoundTripper, met
 		return err
 	})
 	return n, err
+}
+
+// A local COS is dialled on loopback, past a proxy, and no answer is asked for compressed,
+// which net/http would take apart.
+func TestNewTransport(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://proxy.example:3128")
+	var header http.Header
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { header = r.Header }))
+	defer server.Close()
+	transport := cosclient.NewTransport()
+	defer transport.CloseIdleConnections()
+	_, port, _ := strings.Cut(server.Listener.Addr().String(), ":")
+	response, err := (&http.Client{Transport: transport}).Get("http://b-1.cos.ap-guangzhou.localhost:" + port + "/key")
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if header == nil || header.Get("Accept-Encoding") != "" {
+		t.Errorf("header %v", header)
+	}
+	request, err := http.NewRequest(http.MethodGet, "http://b-1.cos.ap-guangzhou.myqcloud.com/key", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if proxy, err := transport.Proxy(request); err != nil || proxy == nil || proxy.Host != "proxy.example:3128" {
+		t.Errorf("proxy %v, %v", proxy, err)
+	}
 }
 
 // Each session signs with its own credentials, for an hour.
