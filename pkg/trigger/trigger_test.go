@@ -340,7 +340,8 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(event)
 	}
-	for _, event := range []string{"-0.5e+7", "-", "01", "1.", "1e", "tru", `"\u12"`, `"\x"`, `{"a":1,}`, `[1,]`, `{"a" 1}`, `{1:1}`, "{} {}", "\"\t\""} {
+	for _, event := range []string{"-0.5e+7", "-", "01", "1.", "1e", "tru", `"\u12"`, `"\x"`, `{"a":1,}`, `[1,]`, `{"a" 1}`, `{1:1}`, "{} {}", "\"\t\"", "[1 2]", `{"a":1 "b":2}`,
+		`{"queryString":{"token":[tru]}}`, `{"headers":{"a":[1 2]}}`, `{"requestContext":{"sourceIp":tru}}`, "+1", "-a", "1.a", "1ea", "00"} {
 		f.Add([]byte(event))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
