@@ -429,16 +429,16 @@ func TestBrokenFunction(t *testing.T) {
 func TestPlanOf(t *testing.T) {
 	t.Parallel()
 	for userData, want := range map[string]string{
-		"":                "3s false  []",
-		"anything else":   "3s false  []",
-		"30s":             "30s false  []",
-		"lost":            "3s true  []",
-		"late 1m":         "1m0s false  [1m0s]",
-		"twice failed 0s": "0s false ResourceDownloadFailed [0s 1s]",
-		"-5s":             "3s false  []",
+		"":                "0s 3s false   []",
+		"anything else":   "0s 3s false   []",
+		"30s":             "0s 30s false   []",
+		"lost":            "0s 3s true   []",
+		"late 1m":         "0s 1m0s false   [1m0s]",
+		"twice failed 0s": "0s 0s false ResourceDownloadFailed the input cannot be read [0s 1s]",
+		"-5s":             "0s 3s false   []",
 	} {
 		p := planOf(cilocal.Job{UserData: userData})
-		if got := fmt.Sprint(p.Run, " ", p.Lost, " ", p.Code, " ", p.Callbacks); got != want {
+		if got := fmt.Sprint(p.Wait, " ", p.Run, " ", p.Lost, " ", p.Code, " ", p.Message, " ", p.Callbacks); got != want {
 			t.Errorf("%q: %s, want %s", userData, got, want)
 		}
 	}
