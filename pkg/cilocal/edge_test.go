@@ -229,6 +229,26 @@ func TestPlanOfRequests(t *testing.T) {
 	}
 }
 
+// TestCallsBackByItself ends what was submitted and calls back, though nobody asks again.
+func TestCallsBackByItself(t *testing.T) {
+	t.Parallel()
+	for _, run := range []time.Duration{0, time.Second} {
+		for path, body := range map[string]string{"/jobs": transcode(""), "/triggerworkflow?workflowId=w1&object=a": ""} {
+			synctest.Test(t, func(t *testing.T) {
+				callbacks := &receiver{}
+				s := cilocaltest.New(t, cilocal.Options{Transport: callbacks, Plan: always(cilocal.Plan{Run: run})}, bucket)
+				must(t, s.SetCallback(bucket, "http://function.localhost/", "XML"))
+				send(t, s, http.MethodPost, path, body)
+				time.Sleep(run)
+				synctest.Wait()
+				if got := callbacks.received(); len(got) != 1 {
+					t.Errorf("%s after %v: %d callbacks", path, run, len(got))
+				}
+			})
+		}
+	}
+}
+
 // TestCallsBackOnLoopback reaches this machine by each of its names.
 func TestCallsBackOnLoopback(t *testing.T) {
 	t.Parallel()
