@@ -50,6 +50,7 @@ func TestSubmitTakes(t *testing.T) {
 		"no_ASCII":    {"/jobs", strings.Replace(transcode(""), "mine", "é", 1), "InvalidArgument"},
 		"no_bucket":   {"/jobs", strings.Replace(transcode(""), "<Bucket>"+bucket+"</Bucket>", "", 1), "InvalidArgument"},
 		"old_path":    {"/pic_jobs", transcode(""), "InvalidArgument"},
+		"mixed":       {"/jobs", strings.Replace(transcode(""), "</Tag>", "<x/></Tag>", 1), "InvalidArgument"}, // no text beside elements
 		"no_workflow": {"/triggerworkflow?object=a", "", "InvalidArgument"},
 		"no_object":   {"/triggerworkflow?workflowId=w1", "", "InvalidArgument"},
 	} {

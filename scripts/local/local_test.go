@@ -125,6 +125,26 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// TestUsageIsSaidOnce: package flag prints nothing of its own. It is not parallel, since it
+// has the standard error of the process.
+func TestUsageIsSaidOnce(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	own := os.Stderr
+	os.Stderr = file
+	defer func() { os.Stderr = own }()
+	for _, args := range [][]string{{"serve", "-port", "1"}, {"serve", "-h"}} {
+		p, _ := newTestProgram(t)
+		p.run(t.Context(), args)
+	}
+	if info, err := file.Stat(); err != nil || info.Size() != 0 {
+		t.Errorf("%d bytes were printed, %v", info.Size(), err)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}, {"serve", "-h"}, {"invoke", "--help"}} {
