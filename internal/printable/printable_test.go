@@ -14,6 +14,9 @@ func TestTruncate(t *testing.T) {
 			t.Errorf("%d bytes: %q, want %q", most, got, want)
 		}
 	}
+	if got := printable.Truncate("\x80\x80\x80", 2); got != "…" { // no text, and no first byte to cut before
+		t.Errorf("%q", got)
+	}
 }
 
 // TestText replaces what a terminal would obey, and cuts between characters too.

@@ -51,6 +51,30 @@ func TestRoundTrip(t *testing.T) {
 	must(t, err)
 }
 
+// TestRoundTripLength: what the log has of a body's length is what a connection would bring.
+func TestRoundTripLength(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		method string
+		body   io.Reader // of which net/http does not know the length, but of strings.Reader
+		length int64
+		header string // Content-Length
+	}{
+		"known": {http.MethodPut, strings.NewReader("body"), 4, "4"}, "unknown": {http.MethodPut, io.MultiReader(strings.NewReader("body")), -1, ""},
+		"empty": {http.MethodPut, http.NoBody, 0, "0"}, "empty_POST": {http.MethodPost, nil, 0, "0"}, "GET": {http.MethodGet, nil, 0, ""},
+	} {
+		s := newMemory(t, coslocal.Options{})
+		r, err := http.NewRequest(test.method, "http://"+bucket+".cos."+region+".localhost/k", test.body)
+		must(t, err)
+		response, err := s.RoundTrip(r)
+		must(t, err)
+		response.Body.Close()
+		if got := s.Requests()[0]; got.ContentLength != test.length || got.Header.Get("Content-Length") != test.header {
+			t.Errorf("%s: length %d, header %q", name, got.ContentLength, got.Header.Get("Content-Length"))
+		}
+	}
+}
+
 // A RoundTripper must leave the request as it is.
 func TestRoundTripLeavesTheRequest(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,23 @@ func TestForEach(t *testing.T) {
 	}
 }
 
+// It returns when the last has ended, whichever goroutine has that one.
+func TestForEachWaits(t *testing.T) {
+	t.Parallel()
+	for _, first := range []time.Duration{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			began := time.Now()
+			parallel.ForEach(2, 2, func(i int) error {
+				time.Sleep([]time.Duration{first, 2}[i] * time.Second)
+				return nil
+			})
+			if took := time.Since(began); took != max(first, 2)*time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
 // A panic in one call is its error, and the others go on.
 func TestForEachRecovers(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -38,6 +39,31 @@ func answering(handler http.HandlerFunc) transport {
 		w := httptest.NewRecorder()
 		handler(w, r)
 		return w.Result(), nil
+	}
+}
+
+// closing is a body that tells that it was closed.
+type closing struct {
+	io.Reader
+	closed bool
+}
+
+func (c *closing) Close() error {
+	c.closed = true
+	return nil
+}
+
+// TestCloses lets go of the connection, whatever the answer is.
+func TestCloses(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]io.Reader{"whole": strings.NewReader("body"), "broken": iotest.ErrReader(errors.New("broken"))} {
+		answer := &closing{Reader: body}
+		_, _ = host(wire.COS(), func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusOK, Body: answer}, nil
+		}).Do(t.Context(), wire.Request{Method: http.MethodGet})
+		if !answer.closed {
+			t.Errorf("%s: the body was not closed", name)
+		}
 	}
 }
 
@@ -226,6 +252,9 @@ func TestOffset(t *testing.T) {
 // TestBounds has a service that does not answer, and one that does not stop.
 func TestBounds(t *testing.T) {
 	t.Parallel()
+	if wire.MaxDuration != 10*time.Second || wire.MaxAnswerBytes != 1<<20 {
+		t.Errorf("the bounds are %v and %d bytes", wire.MaxDuration, wire.MaxAnswerBytes)
+	}
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := host(wire.COS(), func(r *http.Request) (*http.Response, error) {
