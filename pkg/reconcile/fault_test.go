@@ -166,6 +166,9 @@ func TestStateNotRead(t *testing.T) {
 				if o, _ := w.cos.Object(records, "ci/reconcile/"+media+".json"); test.fails && string(o.Body) != test.state {
 					t.Errorf("it was written over with %s", o.Body)
 				}
+				if s := w.state(); !test.fails && (s.Bucket != media || s.Region != region) {
+					t.Errorf("the state is of %s, %s", s.Bucket, s.Region)
+				}
 				if n := count(w.messages(), test.message); test.message != "" && n != 1 {
 					t.Errorf("%d warnings", n)
 				}
@@ -738,7 +741,7 @@ func TestStateless(t *testing.T) {
 		w.addMany(150, time.Hour)
 		var progress []reconcile.Progress
 		w.mustRun(reconcile.Counts{Checked: 150, Repaired: 150}, func(o *reconcile.Options) {
-			o.Stateless = true
+			o.Stateless, o.Log = true, nil
 			o.Progress = func(p reconcile.Progress) { progress = append(progress, p) }
 		})
 		for _, r := range w.net.since(0) {

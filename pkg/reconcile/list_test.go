@@ -117,6 +117,26 @@ func TestHalfWay(t *testing.T) {
 	})
 }
 
+// The listing that has waited longest has the first turn; those that have waited as long
+// have theirs in the order of the settings.
+func TestOldestListingFirst(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"1999-12-31T12:00:00Z"},"Tts":{"until":"1999-12-31T13:00:00Z"},`+
+			`"Snapshot":{"until":"1999-12-31T11:00:00Z"},"Concat":{"until":"1999-12-31T12:00:00Z"}}}`)
+		w.mustRun(reconcile.Counts{}, func(o *reconcile.Options) { o.Types = []string{"Tts", "Transcode", "Concat", "Snapshot"} })
+		var asked []string
+		for _, r := range w.net.since(0) {
+			if _, tag, ok := strings.Cut(r, "&tag="); ok {
+				asked = append(asked, tag)
+			}
+		}
+		if want := []string{"Snapshot", "Transcode", "Concat", "Tts"}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %q, want %q", asked, want)
+		}
+	})
+}
+
 // A kill at any request loses nothing.
 func TestKilledAnywhere(t *testing.T) {
 	bubble(t, func(t *testing.T) {
