@@ -480,21 +480,24 @@ func TestLongPendingJob(t *testing.T) {
 func TestOddAnswersAboutPending(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
+		asked    string // the pending ids
 		answer   string
 		pending  []int // after each run
 		unknown  int
 		rejected int
 	}{
-		"without_an_id":   {"<JobsDetail><State>Success</State></JobsDetail>", []int{0, 0}, 0, 1},
-		"nothing":         {"", []int{1, 1}, 0, 0},
-		"another":         {"<JobsDetail><JobId>other</JobId><State>Running</State></JobsDetail>", []int{1, 1}, 0, 0},
-		"another_unknown": {"<NonExistJobIds>other</NonExistJobIds>", []int{1, 1}, 0, 0},
-		"unknown":         {"<NonExistJobIds>j1</NonExistJobIds>", []int{1, 0}, 1, 0},
+		"without_an_id":      {`"j1"`, "<JobsDetail><State>Success</State></JobsDetail>", []int{0, 0}, 0, 1},
+		"nothing":            {`"j1"`, "", []int{1, 1}, 0, 0},
+		"another":            {`"j1"`, "<JobsDetail><JobId>other</JobId><State>Running</State></JobsDetail>", []int{1, 1}, 0, 0},
+		"another_unknown":    {`"j1"`, "<NonExistJobIds>other</NonExistJobIds>", []int{1, 1}, 0, 0},
+		"one_of_two_unknown": {`"j1","j2"`, "<NonExistJobIds>j1</NonExistJobIds><JobsDetail><State>Success</State></JobsDetail>", []int{1, 0}, 1, 1},
+		"one_of_two_unread":  {`"j1","j2"`, "<JobsDetail><State>Success</State></JobsDetail>", []int{2, 2}, 0, 1},
+		"unknown":            {`"j1"`, "<NonExistJobIds>j1</NonExistJobIds>", []int{1, 0}, 1, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
 				w := newWorld(t, cilocal.Options{})
-				w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":["j1"]}}}`)
+				w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"2000-01-01T00:00:00Z","pending":[`+test.asked+`]}}}`)
 				w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
 					if toCI(r) && !isList(r) {
 						page := errorOf(r, http.StatusOK, "")
@@ -517,6 +520,21 @@ func TestOddAnswersAboutPending(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A pending job that the list names too is compared once in a run: a record that is out of
+// reach is not tried twice.
+func TestPendingAndListed(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.add("j1", time.Hour, cilocal.Plan{})
+		w.add("j2", time.Hour, cilocal.Plan{})
+		w.put("ci/reconcile/"+media+".json", `{"version":1,"tags":{"Transcode":{"until":"1999-12-31T00:00:00Z","pending":["j1"]}}}`)
+		w.net.meddle = refuse(func(r *http.Request) bool { return isRecord(r) && strings.Contains(r.URL.Path, "j1") }, http.StatusForbidden, "AccessDenied")
+		if r := w.mustRun(reconcile.Counts{Checked: 2, Repaired: 1}); r.Pending != 1 {
+			t.Errorf("%+v", r)
+		}
+	})
 }
 
 // Where it cannot be kept, Until stays before it.
