@@ -12,12 +12,14 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testgolden"
 	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
@@ -197,6 +199,26 @@ func (f *field) wants(found []observation, want map[string]verdict, echo bool) {
 	}
 }
 
+// said is what the survey says in each test, but for the assumptions themselves.
+var said = testgolden.Open(filepath.Join("testdata", "observed.txt"))
+
+// changing is what is another in each run: ids and hashes, ports, names and times.
+var changing = regexp.MustCompile(`[0-9a-f]{32}|(localhost:|127\.0\.0\.1:)[0-9]{2,}|(survey/)[a-z2-7]{26}|(slowest after )[0-9hms]+`)
+
+// says compares what was observed with the golden file: of all assumptions, or of those
+// that are not as assumed. Left out is what every run says, and what is the machine's.
+func (f *field) says(found []observation, all bool) {
+	f.t.Helper()
+	var text strings.Builder
+	for _, o := range found {
+		left := o.Verdict == notAsked || o.Observed == errNoEcho.Error() || slices.Contains([]string{"scf.exit", "scf.server_port", "scf.deadline"}, o.ID)
+		if !left && (all || o.Verdict != same && (o.ID != "cos.tag_header" || o.Verdict != open)) {
+			fmt.Fprintf(&text, "%s is %s: %s\n", o.ID, o.Verdict, o.Observed)
+		}
+	}
+	said.Compare(f.t, f.t.Name(), changing.ReplaceAllString(text.String(), "$1$2$3…"))
+}
+
 // TestAsAssumed puts every assumption to the local services: they do what this project
 // relies on. This one goes over the network, as a survey does.
 func TestAsAssumed(t *testing.T) {
@@ -209,6 +231,7 @@ func TestAsAssumed(t *testing.T) {
 	f.env["CI_ENDPOINT"] = "http://{bucket}.ci.{region}.localhost:" + coslocaltest.Listen(t, f.ci).Port
 	found := f.observe("-echo", f.deployEcho())
 	f.wants(found, nil, true)
+	f.says(found, true)
 	byHand := 0
 	for i, o := range found {
 		if !strings.Contains(f.out, o.ID) || o.Verdict != notAsked && !strings.Contains(f.out, o.Observed) {
@@ -521,7 +544,9 @@ func TestOtherwise(t *testing.T) {
 			if test.prepare != nil {
 				test.prepare(f)
 			}
-			f.wants(f.observe(), test.want, false)
+			found := f.observe()
+			f.wants(found, test.want, false)
+			f.says(found, false)
 		})
 	}
 }
@@ -539,7 +564,9 @@ func TestSCFOtherwise(t *testing.T) {
 			want[a.ID] = different
 		}
 	}
-	f.wants(f.observe("-echo", server.URL), want, true)
+	found := f.observe("-echo", server.URL)
+	f.wants(found, want, true)
+	f.says(found, false)
 }
 
 // TestEveryCaseCanFail: for whatever a program asks there is a world in which the answer
