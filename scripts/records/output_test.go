@@ -99,7 +99,11 @@ func (c *cloud) prepareOutput() {
 		cilocal.Plan{Age: 20 * time.Minute, Run: time.Minute, Lost: true}); err != nil {
 		c.t.Fatal(err)
 	}
+	older := "2026-11-27T09:00:00+0800"
 	for _, body := range []struct{ text, source string }{
+		{together(job("jwell", "Success", older), job("bad.id", "Success", older)), ""},
+		{together(job("jfailed", "Failed", "2026-11-27T10:00:35+0800"), job("jtwice", "Success", older), job("jrunning", "Success", "2026-11-27T10:00:35+0800")), ""},
+		{`{"code":0,"message":"Test request when setting callback url","data":{"trace_id":"test_trace_id","url":"test_url"}}`, ""},
 		{"no callback", ""}, {job("jlater", "Success", "2026-11-27T10:00:35+0800"), ""},
 		{`<JobsDetail><JobId>jqueried</JobId><State>Success</State><Tag>Transcode</Tag></JobsDetail>`, "query"},
 	} {
@@ -109,6 +113,16 @@ func (c *cloud) prepareOutput() {
 		}
 	}
 	time.Sleep(time.Minute)
+}
+
+// together is one callback of several jobs.
+func together(bodies ...string) string {
+	var jobs []string
+	for _, body := range bodies {
+		_, body, _ = strings.Cut(body, "[")
+		jobs = append(jobs, strings.TrimSuffix(body, "]}"))
+	}
+	return `{"EventName":"TaskFinish","JobsDetail":[` + strings.Join(jobs, ",") + "]}"
 }
 
 // prepareOutputs has a record with outputs of every kind.

@@ -308,14 +308,14 @@ func TestInterrupted(t *testing.T) {
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	c.receive(`{"JobsDetail":{"JobId":"j1","State":"Failed","Code":"a\u001b]0;owned\u0007\tb\nc\u202e","Input":{"Object":"=cmd()|a","BucketId":"x"}}}`)
+	c.receive(`{"JobsDetail":{"JobId":"j1","State":"Failed","Code":"a\u001b]0;owned\u0007\tb\nc\u202e","Input":{"Url":"=cmd()|a"}}}`)
 	for _, s := range []streams{{width: 200}, {width: 200, outTerminal: true}} {
 		got := c.runOn(s, "", "list").Out
 		if strings.ContainsAny(got, "\x1b\a\u202e") || strings.Count(got, "\n") > 2 {
 			t.Errorf("terminal %v: %q", s.outTerminal, got)
 		}
 	}
-	if got := c.run("list", "--csv").Out; strings.Contains(got, ",=") {
+	if got := c.run("list", "--csv").Out; !strings.Contains(got, ",'=cmd()|a,") {
 		t.Errorf("a formula in %q", got)
 	}
 }

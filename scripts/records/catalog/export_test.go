@@ -1,0 +1,4 @@
+package catalog
+
+// MaxVersions is how many versions of a record are read.
+const MaxVersions = maxVersions
