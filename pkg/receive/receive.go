@@ -57,7 +57,6 @@ const Probe store.Outcome = "probe"
 // [cosclient.ErrMisconfigured] where a setting or a permission must change first. Of
 // several errors it is the most severe.
 func (r *Receiver) Callback(ctx context.Context, body []byte) (results Results, err error) {
-	defer parallel.Recover(&err)
 	callback, malformed := model.Decode(body)
 	switch {
 	case malformed == nil:
@@ -97,8 +96,7 @@ func probeResult(probe string) Result {
 }
 
 // Reject keeps a body that is no callback, so that nothing is lost, and returns the key.
-func (r *Receiver) Reject(ctx context.Context, body []byte) (key string, err error) {
-	defer parallel.Recover(&err)
+func (r *Receiver) Reject(ctx context.Context, body []byte) (string, error) {
 	return r.Store.PutRejected(ctx, body, "")
 }
 

@@ -28,7 +28,6 @@ type tagCount struct{ atomic.Int64 }
 // Tag tags the outputs of a record, if they are to be tagged, and leaves the record alone.
 // Its error is like that of Callback. What COS refused for good is no error, but refused.
 func (r *Receiver) Tag(ctx context.Context, record *model.Record) (tags []store.TagResult, refused, err error) {
-	defer parallel.Recover(&err)
 	outputs := r.outputsToTag(record)
 	if len(outputs) == 0 {
 		return nil, nil, nil
