@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -195,8 +196,18 @@ func TestOutlivesContext(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := scflocal.Start(ctx, binary, nil, io.Discard); err == nil {
+	kept, given, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	if _, err := scflocal.Start(ctx, binary, nil, given); err == nil {
 		t.Error("started, though the context had ended")
+	}
+	given.Close()
+	kept.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := io.ReadAll(kept); err != nil { // its output has no end as long as it runs
+		t.Errorf("the process is left: %v", err)
 	}
 }
 

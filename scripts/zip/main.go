@@ -29,17 +29,27 @@ const name = "main"
 // epoch is the earliest time a zip can hold.
 var epoch = time.Date(1980, time.January, 1, 0, 0, 0, 0, time.UTC)
 
-func main() {
-	out := flag.String("o", "", "the zip to write")
-	flag.Parse()
-	if *out == "" || flag.NArg() != 1 {
-		fmt.Fprintln(os.Stderr, "usage: zip -o FILE.zip EXECUTABLE")
-		os.Exit(2)
+func main() { os.Exit(command(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// command runs a command line and returns the exit status.
+func command(args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet("zip", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	out := flags.String("o", "", "the zip to write")
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return 0
+	case err != nil:
+		return 2
+	case *out == "" || flags.NArg() != 1:
+		fmt.Fprintln(stderr, "usage: zip -o FILE.zip EXECUTABLE")
+		return 2
 	}
-	if err := run(os.Stdout, *out, flag.Arg(0)); err != nil {
-		fmt.Fprintln(os.Stderr, "zip:", err)
-		os.Exit(1)
+	if err := run(stdout, *out, flags.Arg(0)); err != nil {
+		fmt.Fprintln(stderr, "zip:", err)
+		return 1
 	}
+	return 0
 }
 
 func run(stdout io.Writer, out, executable string) error {

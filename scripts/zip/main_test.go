@@ -64,6 +64,39 @@ func TestZip(t *testing.T) {
 	}
 }
 
+// TestCommand holds the exit status of a command line, and what is said.
+func TestCommand(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "a.zip")
+	const usage = "usage: zip -o FILE.zip EXECUTABLE\n"
+	for _, test := range []struct {
+		args           []string
+		status         int
+		stdout, stderr string // how they begin
+	}{
+		{[]string{"-o", out, "main.go"}, 0, out + "  ", ""},
+		{[]string{"-o", out, "nothing"}, 1, "", "zip: read the executable: "},
+		{nil, 2, "", usage},
+		{[]string{"main.go"}, 2, "", usage},
+		{[]string{"-o", out}, 2, "", usage},
+		{[]string{"-o", out, "main.go", "main.go"}, 2, "", usage},
+		{[]string{"-x"}, 2, "", "flag provided but not defined: -x\n"},
+		{[]string{"-h"}, 0, "", "Usage of zip:\n"},
+	} {
+		var stdout, stderr strings.Builder
+		status := command(test.args, &stdout, &stderr)
+		if status != test.status || !strings.HasPrefix(stdout.String(), test.stdout) || !strings.HasPrefix(stderr.String(), test.stderr) ||
+			(stdout.Len() > 0) != (status == 0 && test.stdout != "") || (stderr.Len() > 0) != (test.stderr != "") {
+			t.Errorf("%q: %d, %q, %q", test.args, status, &stdout, &stderr)
+		}
+	}
+	closed, printed := io.Pipe()
+	closed.Close()
+	if err := run(printed, out, "main.go"); err == nil {
+		t.Error("no error where the result cannot be printed")
+	}
+}
+
 // TestUnwritable holds that a zip that cannot be put in place is an error, as is an
 // executable that cannot be read, and that nothing is left of it.
 func TestUnwritable(t *testing.T) {
