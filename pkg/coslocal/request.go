@@ -72,12 +72,9 @@ func canonical(r *http.Request) *http.Request {
 }
 
 // splitHost returns bucket and region of {bucket}.{service}.{region}.{domain}, whatever
-// the domain is, and "" of any other host. The service may be followed by "-internal":
-// https://cloud.tencent.com/document/product/436/6224.
+// domain and port are, and "" of any other host. The service may be followed by
+// "-internal": https://cloud.tencent.com/document/product/436/6224.
 func splitHost(host, service string) (bucket, region string) {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
-		host = host[:i]
-	}
 	bucket, rest, _ := strings.Cut(strings.ToLower(host), ".")
 	label, rest, _ := strings.Cut(rest, ".")
 	region, domain, _ := strings.Cut(rest, ".")
