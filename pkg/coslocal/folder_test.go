@@ -370,6 +370,25 @@ func TestDiskFailsBetweenTheTwoFiles(t *testing.T) {
 	}
 }
 
+// TestDiskKeepsFile cannot delete an object's file: the client is told, and the object stays.
+func TestDiskKeepsFile(t *testing.T) {
+	t.Parallel()
+	dir, body, _ := newObjectFile(t)
+	s := openFolder(t, dir)
+	must(t, os.Remove(body))
+	must(t, os.MkdirAll(filepath.Join(body, "in the way"), 0o755))
+	wantAnswer(t, do(s, signed(newRequest(t, http.MethodDelete, "/ci/j1", ""))), http.StatusInternalServerError, "InternalError")
+	if w := deleteMultiple(t, s, "<Object><Key>ci/j1</Key></Object>"); !strings.Contains(w.Body.String(), "<Error><Key>ci/j1</Key><Code>InternalError</Code>") {
+		t.Errorf("POST ?delete: %s", w.Body)
+	}
+	if err := s.DeleteObject(bucket, "ci/j1"); err == nil {
+		t.Error("DeleteObject returned no error")
+	}
+	if keys := s.Keys(bucket, ""); len(keys) != 1 {
+		t.Errorf("left %q", keys)
+	}
+}
+
 // TestFolderEqualsMemory does the same to a server in memory and to one in a folder,
 // which is killed and started again in between, and finds no difference.
 func TestFolderEqualsMemory(t *testing.T) {

@@ -75,6 +75,18 @@ func TestRoundTripLength(t *testing.T) {
 	}
 }
 
+// TestHeaderNames takes names as no connection brings them, if all of them are so too.
+func TestHeaderNames(t *testing.T) {
+	t.Parallel()
+	r := signed(newRequest(t, http.MethodGet, "/", ""))
+	r.Header = http.Header{"authorization": r.Header["Authorization"], "x-cos-a": {"b"}}
+	s := newMemory(t, coslocal.Options{})
+	wantAnswer(t, do(s, r), http.StatusOK, "")
+	if got := s.Requests()[0].Header.Get("X-Cos-A"); got != "b" {
+		t.Errorf("the log has %q", got)
+	}
+}
+
 // A RoundTripper must leave the request as it is.
 func TestRoundTripLeavesTheRequest(t *testing.T) {
 	t.Parallel()

@@ -252,6 +252,19 @@ func TestDemoFails(t *testing.T) {
 	}
 }
 
+// TestDemoWithoutDisk says that it cannot store the object that its job wrote.
+func TestDemoWithoutDisk(t *testing.T) {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	p.build = func(ctx context.Context, project, binary string) error {
+		objects := filepath.Join(p.folder, "demo", "cos", mediaBucket)
+		return errors.Join(os.RemoveAll(objects), os.WriteFile(objects, nil, 0o600), linkBuilt(ctx, project, binary)) // a file where the folder was
+	}
+	if err := p.run(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "put the output object") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestTwiceAtOnce leaves what the first one has as it is.
 func TestTwiceAtOnce(t *testing.T) {
 	t.Parallel()
