@@ -229,6 +229,76 @@ func TestRecordBucket(t *testing.T) {
 			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 402, Code: "PaymentRequired"}) },
 			skippedFrom(checkAccepted, true), map[string]string{checkAccepted: "balance"},
 		},
+		"served_from_elsewhere": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetObject"), Status: 301, Code: "PermanentRedirect"})
+			},
+			skippedFrom(checkBucket, false), nil,
+		},
+		"wrong_request": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetObject"), Status: 400, Code: "InvalidURI"})
+			},
+			skippedFrom(checkBucket, false), nil,
+		},
+		"account_closed": {
+			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 451, Code: "Unavailable"}) },
+			skippedFrom(checkAccepted, true), nil,
+		},
+		"versioning_does_not_tell": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetBucketVersioning"), Status: 405, Code: "MethodNotAllowed"})
+			},
+			map[string]verdict{checkVersioning: verdictWarning}, nil,
+		},
+		"no_answer_about_versioning": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetBucketVersioning"), Reset: true})
+			},
+			skippedFrom(checkVersioning, false), nil,
+		},
+		"second_write_refused": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("PutObject"), Nth: 2, Status: 403, Code: "AccessDenied"})
+			},
+			map[string]verdict{checkCreateOnly: verdictFailed}, nil,
+		},
+		"second_write_lost": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("PutObject"), Nth: 2, Reset: true})
+			},
+			map[string]verdict{checkCreateOnly: verdictFailed}, nil,
+		},
+		"read_answered_500": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetObject"), Nth: 2, Status: 500, Code: "InternalError"})
+			},
+			map[string]verdict{checkRead: verdictFailed}, nil,
+		},
+		"removal_lost": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("DeleteObject"), AfterWork: true, Reset: true})
+			},
+			map[string]verdict{checkRemoved: verdictWarning}, nil,
+		},
+		"removal_answered_500": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("DeleteObject"), AfterWork: true, Status: 500})
+			},
+			map[string]verdict{checkRemoved: verdictWarning}, nil,
+		},
+		"tags_of_nothing": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("GetObjectTagging"), Status: 200, Body: []byte("<Tagging/>"), Header: http.Header{"X-Cos-Request-Id": {"1"}}})
+			},
+			map[string]verdict{mediaBucket + ": read tags": verdictWarning}, nil,
+		},
+		"no_answer_about_tags": {
+			func(c *clinic) {
+				c.cos.Inject(coslocal.Fault{Match: denyAll("HeadObject"), Reset: true})
+			},
+			map[string]verdict{mediaBucket + ": head": verdictFailed}, nil,
+		},
 		"throttled": {
 			func(c *clinic) { c.cos.Inject(coslocal.Fault{Status: 503, Code: "SlowDown"}) },
 			skippedFrom(checkReached, true), map[string]string{checkReached: "later"},

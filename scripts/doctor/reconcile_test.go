@@ -85,6 +85,13 @@ func TestReconcile(t *testing.T) {
 			map[string]verdict{list: verdictWarning}, map[string]string{list: "RECONCILE_TYPES"}},
 		"wrong_endpoint": {func(c *clinic, _ *cilocaltest.Server) { c.env["CI_ENDPOINT"] = "nonsense" },
 			map[string]verdict{"CI_ENDPOINT": verdictFailed, list: verdictSkipped, job: verdictSkipped, runs: verdictSkipped, queues: verdictSkipped}, nil},
+		"no_queues": {func(_ *clinic, s *cilocaltest.Server) {
+			s.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "queue") }, Header: http.Header{"X-Ci-Request-Id": {"1"}},
+				Body: []byte("<Response></Response>")})
+		}, map[string]verdict{queues: verdictWarning}, nil},
+		"no_answer_about_the_state": {func(c *clinic, _ *cilocaltest.Server) {
+			c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "reconcile/") }, Reset: true})
+		}, map[string]verdict{last: verdictFailed}, nil},
 		"never_compared": {func(c *clinic, _ *cilocaltest.Server) {
 			c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return strings.Contains(r.Key, "reconcile/") }, Status: 404, Code: "NoSuchKey"})
 		}, map[string]verdict{last: verdictWarning}, map[string]string{last: "timer trigger"}},

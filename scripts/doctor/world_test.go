@@ -114,7 +114,13 @@ func (c *clinic) report(args ...string) report {
 		c.t.Errorf("ok is %v, and the exit status %d", r.OK, c.status)
 	}
 	c.reports++
-	findings.Compare(c.t, fmt.Sprintf("%s, report %d", c.t.Name(), c.reports), r.findings())
+	o, err := parse(args)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if o.timeout >= 10*time.Second { // else, on a slow machine, more may come too late than is tested
+		findings.Compare(c.t, fmt.Sprintf("%s, report %d", c.t.Name(), c.reports), r.findings())
+	}
 	for _, check := range r.Checks {
 		if check.Detail == "" || (check.Verdict == verdictFailed || check.Verdict == verdictWarning) && check.Remedy == "" {
 			c.t.Errorf("%s does not say enough: %+v", check.Name, check)
@@ -126,11 +132,12 @@ func (c *clinic) report(args ...string) report {
 // findings are what the doctor says in each test, of all that is not well.
 var findings = testgolden.Open(filepath.Join("testdata", "findings.txt"))
 
-// changing is what is another in each run: ports, random names, ids of requests, times.
-var changing = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):)[0-9]{2,}|(doctor/)[a-z2-7]{26}|(rejected/)[0-9a-f]{64}|(request id )"[^"]+"|[0-9hms]+( ahead| behind| ago)|(, in )[0-9.]+ s\n`)
+// changing is what is another in each run: ports, random names, ids of requests, times, and
+// what the network says.
+var changing = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):)[0-9]{2,}|(doctor/)[a-z2-7]{26}|(rejected/)[0-9a-f]{64}|(request id )"[^"]+"|[0-9hms]+( ahead| behind| ago)|(, in )[0-9.]+ s\n|(no answer: )[^;\n]+`)
 
 // constant puts an ellipsis in the place of what is another in each run.
-func constant(text string) string { return changing.ReplaceAllString(text, "$1$2$3$4$6…$5") }
+func constant(text string) string { return changing.ReplaceAllString(text, "$1$2$3$4$6$7…$5") }
 
 // usual is what most reports say, and no news.
 var usual = regexp.MustCompile(`^(because of |none: a job whose|none was named: whether|2 tokens(; the first is used here)?, one with)`)

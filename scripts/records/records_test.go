@@ -303,6 +303,82 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestInterruptedInTheMiddle ends a command during its first change: what was done is
+// printed, and nothing more is.
+func TestInterruptedInTheMiddle(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		args   func(*cloud) []string
+		action string
+		says   string
+	}{
+		"replay": {func(c *cloud) []string {
+			for _, id := range []string{"j1", "j2"} {
+				if _, err := c.receiver.Store.PutRejected(t.Context(), []byte(job(id, "Success", "2026-11-27T10:00:35+0800")), ""); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return []string{"replay", "--yes"}
+		}, "PutObject", "1 of 2 bodies received."},
+		"retag": {func(c *cloud) []string { return []string{"retag", "--yes", c.ended("Transcode"), c.ended("Transcode")} }, "PutObjectTagging", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			args := test.args(c)
+			ctx, cancel := context.WithCancel(t.Context())
+			c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool {
+				if r.Action() == test.action {
+					cancel()
+				}
+				return false
+			}})
+			var out, said bytes.Buffer
+			tool := &tool{streams: streams{out: &out, err: &said}, environ: c.environ, now: time.Now, transport: c.transport}
+			exit := tool.run(ctx, args)
+			if exit != exitInterrupted || strings.Count(out.String(), "\n") != 1 || !strings.Contains(said.String(), test.says) {
+				t.Errorf("exit %d, not %d\n%s%s", exit, exitInterrupted, out.String(), said.String())
+			}
+		})
+	}
+}
+
+// TestManyOutputs looks at no more outputs than are of use.
+func TestManyOutputs(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	outputs := strings.Repeat(fmt.Sprintf(`{"bucket":%q,"region":%q,"object":"a"},`, mediaBucket, region), 203)
+	c.putObject(recordBucket, "ci/jobs/j1.json", `{"version":2,"kind":"job","id":"j1","state":"Success","outputs":[`+strings.TrimSuffix(outputs, ",")+`],"detail":{}}`)
+	got := c.runOn(streams{width: 80, outTerminal: true}, "", "show", "j1").Out
+	if n := strings.Count(got, "\noutput "); n != 200 || !strings.Contains(got, "           and 3 more outputs\n") {
+		t.Errorf("%d outputs in\n%s", n, got)
+	}
+}
+
+func TestWidths(t *testing.T) {
+	t.Parallel()
+	r := table{columns: []column{{name: "WHOLE"}, {name: "LONG", least: 4}, {name: "LONGER", least: 6}}}
+	lines := [][]string{{"WHOLE", "LONG", "LONGER"}, {"whole!", "短い名前", "longer cell"}} // 6, 8 and 11 wide, and 4 between
+	for room, want := range map[int][]int{
+		100: {6, 8, 11}, 29: {6, 8, 11}, 28: {6, 8, 10}, 26: {6, 8, 8}, 25: {6, 7, 8}, 24: {6, 7, 7}, 20: {6, 4, 6}, 1: {6, 4, 6},
+	} {
+		if diff := cmp.Diff(want, r.widths(lines, room)); diff != "" {
+			t.Errorf("%d: -want +got:\n%s", room, diff)
+		}
+	}
+	for text, want := range map[string]string{"短い名前": "短…前", "longer": "lo…er", "short": "short"} {
+		if got := cutMiddle(text, 5); got != want {
+			t.Errorf("%q: %q, not %q", text, got, want)
+		}
+	}
+	if got := printable("a\tb\nc\rd\x1be\u202ef\u00a0\u3000é"); got != "a b c d\uFFFDe\uFFFDf\u00a0\u3000é" {
+		t.Errorf("%q", got)
+	}
+	if got := age(time.Time{}, time.Now()); got != (cell{"–", ""}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestPrintable prints what a stranger wrote: it reaches no terminal as a command, and
 // tears no row apart.
 func TestPrintable(t *testing.T) {
