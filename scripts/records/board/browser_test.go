@@ -424,7 +424,7 @@ func hostileText(t *testing.T, ctx context.Context) {
 
 // layout looks at each page at the width of a telephone and of a screen, in the light
 // and, at full size, in the dark and in colours that the system forces on it. Nothing may
-// stick out of the page. With -artifacts it takes pictures, and keeps them.
+// stick out of the page. At full size it takes pictures, too; -artifacts keeps them.
 func layout(t *testing.T, ctx context.Context) {
 	tab := openTab(t, ctx, newSample(t, 300, func(o *board.Options) {
 		o.Mender = &mender{}
@@ -456,7 +456,7 @@ func themes() map[string]emulation.MediaFeature {
 	})
 }
 
-// checkLayout looks whether a page fits, and takes a picture of it where it is kept.
+// checkLayout looks whether a page fits, and takes a picture of it.
 func (tab *tab) checkLayout(name string, width int64) {
 	tab.t.Helper()
 	wide, err := chromedp.Run(tab.ctx, chromedp.Evaluate[int64]("document.documentElement.scrollWidth"))
@@ -469,7 +469,7 @@ func (tab *tab) checkLayout(name string, width int64) {
 	if err != nil || len(small) > 0 {
 		tab.t.Errorf("%s has what is too small to press: %q, %v", name, small, err)
 	}
-	if flag.Lookup("test.artifacts").Value.String() != "true" {
+	if !testsize.Full() && flag.Lookup("test.artifacts").Value.String() != "true" {
 		return
 	}
 	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
