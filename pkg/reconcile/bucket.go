@@ -209,7 +209,6 @@ func (b *bucketRun) saveHalfWay(ctx context.Context) {
 func (b *bucketRun) finishSaving() {
 	if b.saving != nil {
 		<-b.saving
-		b.saving = nil
 	}
 }
 
