@@ -148,8 +148,9 @@ func TestAddTwice(t *testing.T) {
 		}
 		must(t, s.CreateBucket(bucket, "ap-elsewhere"))
 	}
-	if jobs := s.Jobs(bucket); len(jobs) != 1 {
-		t.Errorf("jobs: %+v", jobs)
+	j, found := s.Job(bucket, "j1")
+	if diff := cmp.Diff([]cilocal.Job{j}, s.Jobs(bucket)); diff != "" || !found {
+		t.Errorf("found %v, (-one +all):\n%s", found, diff)
 	}
 	for _, job := range []cilocal.Job{{Tag: "Nothing"}, {QueueID: "p1"}} {
 		if _, err := s.AddJob(bucket, job, cilocal.Plan{}); err == nil {
