@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -231,7 +232,7 @@ func TestRequests(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{KeepRequests: 3})
 	for i := range 10 {
-		r := newRequest(t, http.MethodPut, fmt.Sprintf("/%d?a=1%%2B1", i), "body")
+		r := newRequest(t, http.MethodPut, fmt.Sprintf("/%d?a=1%%2B1&&%%62=x;y&c=%%", i), "body")
 		r.Header.Set("x-cos-meta-i", fmt.Sprint(i))
 		do(s, signed(r))
 	}
@@ -241,7 +242,10 @@ func TestRequests(t *testing.T) {
 		t.Fatalf("%d of %d requests", len(requests), s.RequestCount())
 	}
 	r := requests[1]
-	if r.Key != "9" || r.Header.Get("x-cos-meta-i") != "9" || r.Query.Get("a") != "1+1" || r.Status != 200 || r.ContentLength != 4 ||
+	if diff := cmp.Diff(url.Values{"a": {"1+1"}, "b": {"x;y"}, "c": {"%"}}, r.Query); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
+	if r.Key != "9" || r.Header.Get("x-cos-meta-i") != "9" || r.Status != 200 || r.ContentLength != 4 ||
 		r.Bucket != bucket || r.Region != region || r.Host != bucket+".cos."+region+".localhost" || r.Time.IsZero() {
 		t.Errorf("request = %+v", r)
 	}
