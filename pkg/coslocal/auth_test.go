@@ -388,3 +388,21 @@ func FuzzAuthorization(f *testing.F) {
 		}
 	})
 }
+
+// TestSignedNamesInAnyOrder takes lists of names that are not sorted, or name one twice.
+func TestSignedNamesInAnyOrder(t *testing.T) {
+	t.Parallel()
+	r := newRequest(t, http.MethodGet, "/", "")
+	r.Header.Set("x-cos-a", "1")
+	r.Header.Set("x-cos-b", "2")
+	header := signed(r).Header.Get("Authorization")
+	_, rest, _ := strings.Cut(header, "q-header-list=")
+	list, _, _ := strings.Cut(rest, "&")
+	names := strings.Split(list, ";")
+	slices.Reverse(names)
+	if len(names) < 2 {
+		t.Fatalf("signed are %q", names)
+	}
+	r.Header.Set("Authorization", strings.Replace(header, list, strings.Join(append(names, names[0]), ";"), 1))
+	wantAnswer(t, do(newMemory(t, coslocal.Options{}), r), http.StatusOK, "")
+}
