@@ -679,14 +679,19 @@ func TestAsksNobodyUnlessTold(t *testing.T) {
 	if f.status != exitOK || f.cos.RequestCount()+f.ci.RequestCount() != 0 {
 		t.Errorf("status %d, %d requests", f.status, f.cos.RequestCount()+f.ci.RequestCount())
 	}
+	byHand := 0
 	for _, a := range assumptions {
 		asked := "asked   "
 		if a.ask == nil {
 			asked = "by hand "
+			byHand++
 		}
 		if !strings.Contains(f.out, a.ID+"\n  assumed  "+a.Assumed) || !strings.Contains(f.out, "  "+asked+" "+a.Asked+"\n") {
 			t.Errorf("%s is not printed", a.ID)
 		}
+	}
+	if sum := fmt.Sprintf("\n%d assumptions, of which only a person can ask %d. ", len(assumptions), byHand); !strings.Contains(f.out, sum) {
+		t.Errorf("it does not say %q", sum)
 	}
 }
 
