@@ -220,7 +220,7 @@ func checkExecutable(t *testing.T, content []byte) {
 func standIn(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	copyInto(t, dir, "scripts/build.sh", "scripts/zip")
+	copyInto(t, dir, "scripts/build.sh", "scripts/zip/main.go")
 	write(t, filepath.Join(dir, "go.mod"), "module "+module+"\n\ngo 1.26\n", 0o644)
 	write(t, filepath.Join(dir, "function", "main.go"), "package main\n\nvar version = \"none\"\n\nfunc main() { println(version) }\n", 0o644)
 	write(t, filepath.Join(dir, "pkg", "doc.go"), "package pkg\n", 0o644)

@@ -2,7 +2,6 @@ package board_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -61,14 +60,18 @@ func TestInBrowser(t *testing.T) {
 	t.Cleanup(end)
 	for _, test := range []struct {
 		name string
+		full bool // at full size alone
 		run  func(*testing.T, context.Context)
 	}{
-		{"mouse", byMouse},
-		{"keyboard", byKeyboard},
-		{"no_script", withoutScript},
-		{"hostile_text", hostileText},
-		{"layout", layout},
+		{"mouse", false, byMouse},
+		{"keyboard", false, byKeyboard},
+		{"no_script", true, withoutScript},
+		{"hostile_text", true, hostileText},
+		{"layout", true, layout},
 	} {
+		if test.full && !testsize.Full() {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) { test.run(t, ctx) })
 	}
 }
@@ -397,16 +400,15 @@ func media(features ...*emulation.MediaFeature) chromedp.Action[chromedp.Void] {
 }
 
 // hostileText opens pages with markup in every field, and sees whether any of it runs, or
-// is stopped by nothing but the policy: a page of each kind, and at full size all that
-// TestHostileText reads.
+// is stopped by nothing but the policy: all that TestHostileText reads.
 func hostileText(t *testing.T, ctx context.Context) {
-	source, pages, more := hostileSource(t)
+	source, pages := hostileSource(t)
 	b := newBoard(t, source, func(o *board.Options) { o.Mender = &mender{} })
 	if err := b.Read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	tab := openTab(t, ctx, b)
-	for _, target := range append(pages, testsize.Pick(nil, more)...) {
+	for _, target := range pages {
 		tab.open(target)
 		owned, err := chromedp.Run(tab.ctx, chromedp.Evaluate[bool]("window.owned !== undefined"))
 		if err != nil || owned {
@@ -422,9 +424,9 @@ func hostileText(t *testing.T, ctx context.Context) {
 	}
 }
 
-// layout looks at each page at the width of a telephone and of a screen, in the light
-// and, at full size, in the dark and in colours that the system forces on it. Nothing may
-// stick out of the page. At full size it takes pictures, too; -artifacts keeps them.
+// layout looks at each page at the width of a telephone and of a screen, in the light, in
+// the dark and in colours that the system forces on it. Nothing may stick out of the page.
+// It takes pictures, which -artifacts keeps.
 func layout(t *testing.T, ctx context.Context) {
 	tab := openTab(t, ctx, newSample(t, 300, func(o *board.Options) {
 		o.Mender = &mender{}
@@ -448,12 +450,11 @@ func layout(t *testing.T, ctx context.Context) {
 
 // themes are the colours in which pages are looked at.
 func themes() map[string]emulation.MediaFeature {
-	light := map[string]emulation.MediaFeature{"light": {Name: "prefers-color-scheme", Value: "light"}}
-	return testsize.Pick(light, map[string]emulation.MediaFeature{
+	return map[string]emulation.MediaFeature{
 		"light":  {Name: "prefers-color-scheme", Value: "light"},
 		"dark":   {Name: "prefers-color-scheme", Value: "dark"},
 		"forced": {Name: "forced-colors", Value: "active"},
-	})
+	}
 }
 
 // checkLayout looks whether a page fits, and takes a picture of it.
@@ -468,9 +469,6 @@ func (tab *tab) checkLayout(name string, width int64) {
 		.filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 24).map(e => e.outerHTML.slice(0, 80))`))
 	if err != nil || len(small) > 0 {
 		tab.t.Errorf("%s has what is too small to press: %q, %v", name, small, err)
-	}
-	if !testsize.Full() && flag.Lookup("test.artifacts").Value.String() != "true" {
-		return
 	}
 	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
 	if err != nil {
