@@ -238,11 +238,22 @@ func (t *tool) retagCommand() *cobra.Command {
 	return c
 }
 
-// shownTag is the JSON of retag.
+// shownTag is the JSON of what became of an output's tag.
 type shownTag struct {
-	ID string `json:"id"`
-	store.TagResult
-	Error string `json:"error,omitempty"`
+	ID      string           `json:"id,omitempty"` // of the job, where it does not stand beside
+	Bucket  string           `json:"bucket,omitempty"`
+	Object  string           `json:"object,omitempty"`
+	Outcome store.TagOutcome `json:"outcome"`
+	Reason  string           `json:"reason,omitempty"`
+}
+
+// shownTags returns the JSON of the tags of a job.
+func shownTags(id string, tags []store.TagResult) []shownTag {
+	var shown []shownTag
+	for _, tag := range tags {
+		shown = append(shown, shownTag{id, tag.Bucket, tag.Object, tag.Outcome, tag.Reason})
+	}
+	return shown
 }
 
 func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error {
@@ -299,8 +310,8 @@ func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.Vi
 		for _, tag := range tags {
 			failed = failed || tag.Outcome == store.Failed || tag.Outcome == store.Skipped
 			r.rows = append(r.rows, []cell{text(string(tag.Outcome)), text(view.Summary.ID), text(tag.Bucket + "/" + tag.Object), text(tag.Reason)})
-			all = append(all, shownTag{ID: view.Summary.ID, TagResult: tag})
 		}
+		all = append(all, shownTags(view.Summary.ID, tags)...)
 		if err != nil {
 			failed = true
 			t.say("%s: %v", view.Summary.ID, err)

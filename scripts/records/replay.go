@@ -39,12 +39,12 @@ type shownBody struct {
 }
 
 type shownJob struct {
-	Kind    string            `json:"kind"`
-	ID      string            `json:"id"`
-	State   string            `json:"state"`
-	Outcome string            `json:"outcome,omitempty"` // of a plan, what it would be
-	Record  string            `json:"record,omitempty"`
-	Tags    []store.TagResult `json:"tags,omitempty"`
+	Kind    string     `json:"kind"`
+	ID      string     `json:"id"`
+	State   string     `json:"state"`
+	Outcome string     `json:"outcome,omitempty"` // of a plan, what it would be
+	Record  string     `json:"record,omitempty"`
+	Tags    []shownTag `json:"tags,omitempty"`
 }
 
 func (t *tool) rejected(ctx context.Context) error {
@@ -243,7 +243,7 @@ func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []mend.Body
 }
 
 func shownJobOf(r receive.Result) shownJob {
-	return shownJob{Kind: string(r.Kind), ID: r.ID, State: r.State, Outcome: string(r.Outcome), Record: r.Key, Tags: r.Tags}
+	return shownJob{Kind: string(r.Kind), ID: r.ID, State: r.State, Outcome: string(r.Outcome), Record: r.Key, Tags: shownTags("", r.Tags)}
 }
 
 // replayTable has a row for each job, and one for each body without any.

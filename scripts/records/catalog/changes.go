@@ -12,8 +12,9 @@ import (
 
 // A Change is one difference between two versions of a record.
 type Change struct {
-	Path     string // such as detail.Operation.Output.Object, or outputs[0].md5
-	Was, Now string // empty where the version has no such value
+	Path string `json:"path"` // such as detail.Operation.Output.Object, or outputs[0].md5
+	Was  string `json:"was"`  // empty where the version has no such value
+	Now  string `json:"now"`
 }
 
 // maxChanges bounds how many differences are named.
