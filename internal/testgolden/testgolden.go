@@ -39,7 +39,7 @@ func (f *File) Compare(t *testing.T, name, got string) {
 	if f.sections == nil {
 		f.read(t)
 	}
-	got = strings.TrimSuffix(got, "\n") + "\n"
+	got = strings.TrimRight(got, "\n") + "\n"
 	if *update && f.sections[name] != got {
 		if f.sections[name] = got; got == "\n" {
 			delete(f.sections, name)
