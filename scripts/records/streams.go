@@ -250,6 +250,9 @@ func (s streams) progress(what string, total int) progress {
 		progressbar.OptionSetWriter(s.err), progressbar.OptionSetDescription(what), progressbar.OptionShowCount(),
 		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish(), progressbar.OptionSetWidth(24),
 		progressbar.OptionSetPredictTime(total > 0),
+		// Where the total is not known, a goroutine of the library's would turn the spinner,
+		// and read without a lock what is written here.
+		progressbar.OptionSetSpinnerChangeInterval(0),
 	)}
 }
 
