@@ -609,6 +609,27 @@ func TestUnknownRegion(t *testing.T) {
 	}
 }
 
+func TestFunctionURL(t *testing.T) {
+	t.Parallel()
+	for address, want := range map[string]string{
+		"https://f.example":                        "https://f.example/",
+		"https://f.example/":                       "https://f.example/",
+		"https://f.example/release/?token=abc#top": "https://f.example/release/",
+		"http://127.0.0.1:9000":                    "http://127.0.0.1:9000/",
+		"http://f.example/":                        "",
+		"ftp://127.0.0.1/":                         "",
+		"https://user@f.example/":                  "",
+		"https:///path":                            "",
+		"f.example":                                "",
+		"https://f.example/%zz":                    "",
+	} {
+		u, err := functionURL(address)
+		if want == "" && err == nil || want != "" && (err != nil || u.String() != want) {
+			t.Errorf("functionURL(%q) = %v, %v, want %q", address, u, err, want)
+		}
+	}
+}
+
 func TestIsThisMachine(t *testing.T) {
 	t.Parallel()
 	for host, want := range map[string]bool{

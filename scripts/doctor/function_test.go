@@ -39,7 +39,10 @@ func goodFake() fake {
 
 func (f fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	status, body := 200, f.get
-	if r.Method == http.MethodPost {
+	switch {
+	case r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/json":
+		status, body = http.StatusUnsupportedMediaType, "a gateway may want to know what comes"
+	case r.Method == http.MethodPost:
 		status, body = f.wrongStatus, f.wrong
 		if token := r.URL.Query().Get("token"); token == firstToken || token == "" && f.takesNone {
 			status, body = f.rightStatus, f.right
