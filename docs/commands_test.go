@@ -83,6 +83,9 @@ func helpOf(t *testing.T, program string, args []string) string {
 	if programs.help[key] == "" {
 		// Help ends with 0 in one program and with 2 in another.
 		said, _ := exec.CommandContext(t.Context(), path, "-h").CombinedOutput()
+		if !strings.Contains(strings.ToLower(string(said)), "usage") {
+			t.Errorf("scripts/%s -h says nothing of its usage:\n%s", program, said)
+		}
 		if subcommand != "" {
 			more, _ := exec.CommandContext(t.Context(), path, subcommand, "-h").CombinedOutput()
 			said = append(said, more...)
