@@ -609,6 +609,15 @@ func TestUnknownRegion(t *testing.T) {
 	}
 }
 
+func TestPrintJSON(t *testing.T) {
+	t.Parallel()
+	var b strings.Builder
+	printJSON(&b, finding{Detail: "<your token> & more"})
+	if !strings.Contains(b.String(), `"<your token> & more"`) || !strings.HasPrefix(b.String(), "{\n  ") {
+		t.Errorf("%s", b.String())
+	}
+}
+
 func TestFunctionURL(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{

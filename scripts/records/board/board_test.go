@@ -209,6 +209,28 @@ func (broken) List(context.Context, string, string) ([]catalog.Entry, string, er
 }
 func (broken) Read(context.Context, string, func(catalog.Object) error) error { return errFire }
 
+// gone lists what nobody can read any more.
+type gone struct{ *sample.Source }
+
+func (gone) Read(context.Context, string, func(catalog.Object) error) error {
+	return catalog.ErrNotFound
+}
+
+// TestGone shows bodies that were taken away after they were listed.
+func TestGone(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day, 1)
+	b := newBoard(t, gone{source}, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := get(t, b, "/rejected")
+	if n := strings.Count(w.Body.String(), "it has been taken away since"); w.Code != http.StatusOK || n != 3 {
+		t.Errorf("status %d, %d of 3 bodies", w.Code, n)
+	}
+}
+
 // TestReads holds how many records a page reads while somebody waits, among thousands, at
 // full size 10,000, of which none was read in the background.
 func TestReads(t *testing.T) {

@@ -61,8 +61,7 @@ func (b *Board) rejected(r *request) (*page, error) {
 	return &page{Template: "rejected", Title: "Rejected bodies", Active: "/rejected", Data: p, Command: command("rejected")}, nil
 }
 
-// readRejected reads a body and asks the decoder about it. One that is gone by now stays
-// without a reason.
+// readRejected reads a body and asks the decoder about it, or says that it is gone by now.
 func (b *Board) readRejected(r *request, row *rejectedRow) error {
 	o, err := b.Catalog.Get(r.Context(), row.Key)
 	if errors.Is(err, catalog.ErrNotFound) {
