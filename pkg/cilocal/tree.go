@@ -39,6 +39,9 @@ func parseElement(body []byte) (*element, error) {
 			if len(open) > maxDepth {
 				return nil, errors.New("the elements are nested too deep")
 			}
+			if token.Name.Space != "" && !isName(token.Name.Local) {
+				return nil, errors.New("what follows a prefix is no name of an element")
+			}
 			child := &element{name: token.Name.Local}
 			top.children = append(top.children, child)
 			open = append(open, child)
@@ -55,6 +58,13 @@ func parseElement(body []byte) (*element, error) {
 		return nil, errors.New("the body is not one XML element")
 	}
 	return root.children[0], nil
+}
+
+// isName reports whether a text may stand as the name of an element. What follows a prefix
+// need not: encoding/xml takes A:0, of which 0 is left.
+func isName(s string) bool {
+	_, err := xml.NewDecoder(strings.NewReader("<" + s + "/>")).RawToken()
+	return err == nil
 }
 
 // child returns the first element of a name, or an empty one.
