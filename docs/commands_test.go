@@ -62,11 +62,7 @@ func build(t *testing.T, program string) string {
 	if programs.built[program] == nil {
 		programs.built[program] = testprogram.New("../scripts/" + program)
 	}
-	path, err := programs.built[program]()
-	if err != nil {
-		t.Fatalf("there is no program scripts/%s: %v", program, err)
-	}
-	return path
+	return testprogram.Path(t, programs.built[program])
 }
 
 // helpOf returns the help of a program, and that of its subcommand where the arguments

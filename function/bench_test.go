@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 )
 
 // BenchmarkCallback is the handler alone, against a COS on loopback: a first delivery of
@@ -68,9 +70,7 @@ func median(d []time.Duration) time.Duration {
 }
 
 func (s *site) coldStart(b *testing.B, build func() (string, error), tag string, payload []byte) time.Duration {
-	if _, err := build(); err != nil {
-		b.Fatal(err)
-	}
+	testprogram.Path(b, build)
 	started := time.Now()
 	p := start(b, build)
 	returned, err := p.Invoke(context.Background(), s.settings(tag), payload)

@@ -34,12 +34,9 @@ type process struct {
 // start starts a binary, which ends with the test.
 func start(t testing.TB, build func() (string, error), env ...string) *process {
 	t.Helper()
-	binary, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	p := &process{output: new(textBuffer)}
-	if p.Function, err = scflocal.Start(context.Background(), binary, env, p.output); err != nil {
+	var err error
+	if p.Function, err = scflocal.Start(context.Background(), testprogram.Path(t, build), env, p.output); err != nil {
 		t.Fatalf("%v\n%s", err, p.output)
 	}
 	t.Cleanup(func() {

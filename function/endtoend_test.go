@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/tencentyun/scf-go-lib/cloudfunction/messages"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
@@ -234,10 +235,7 @@ func TestEventsThatAreNone(t *testing.T) {
 // TestBinarySize keeps what is uploaded small, for cold starts too.
 func TestBinarySize(t *testing.T) {
 	t.Parallel()
-	binary, err := buildFunction()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, buildFunction)
 	info, err := os.Stat(binary)
 	if err != nil {
 		t.Fatal(err)

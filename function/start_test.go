@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 )
 
 // initTrace is what the packages of this module did before main, in one start.
@@ -127,10 +129,7 @@ func newCPUQuota(b *testing.B) (join string, err error) {
 // listened.
 func startUnder(b *testing.B, join string, build func() (string, error)) time.Duration {
 	b.Helper()
-	binary, err := build()
-	if err != nil {
-		b.Fatal(err)
-	}
+	binary := testprogram.Path(b, build)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)

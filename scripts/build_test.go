@@ -62,7 +62,7 @@ func quickGo(t *testing.T, env []string) []string {
 	}
 	bin := t.TempDir()
 	write(t, filepath.Join(bin, "go"), fmt.Sprintf(quickGoScript, need(t, "go")), 0o755)
-	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "ZIP="+built(t, buildZip))
+	return append(env, "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "ZIP="+testprogram.Path(t, buildZip))
 }
 
 const quickGoScript = `#!/bin/sh
@@ -92,16 +92,6 @@ var (
 )
 
 func TestMain(m *testing.M) { testprogram.Main(m) }
-
-// built returns the path of a program.
-func built(t *testing.T, build func() (string, error)) string {
-	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // TestBuildIsTheSameWhereverItIsBuilt builds the function twice at full size, else a
 // stand-in of a few lines.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 )
 
@@ -247,7 +248,7 @@ var deployments = map[string]deployment{
 // programs that it then runs (notingToolbox says why).
 func TestDeploy(t *testing.T) {
 	need(t, "go")
-	doctor := built(t, buildDoctor)
+	doctor := testprogram.Path(t, buildDoctor)
 	for shell, path := range shells(t) {
 		for name, test := range deployments {
 			t.Run(shell+"/"+name, func(t *testing.T) {

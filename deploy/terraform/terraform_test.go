@@ -369,10 +369,7 @@ func TestPolicyIsTheDoctors(t *testing.T) {
 		},
 	} {
 		document := valueOf(t, m.resource(t, "tencentcloud_cam_policy.function").Attributes["document"].Expr, m.evaluate(t, test.values))
-		doctor, err := buildDoctor()
-		if err != nil {
-			t.Fatal(err)
-		}
+		doctor := testprogram.Path(t, buildDoctor)
 		args := []string{"-policy"}
 		if test.media != "" {
 			args = append(args, "-media", test.media)

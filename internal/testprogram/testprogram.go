@@ -30,6 +30,17 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
+// Path returns the path of a program that New is for, and ends the test where it cannot be
+// built.
+func Path(t testing.TB, build func() (string, error)) string {
+	t.Helper()
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 // New returns a function that returns the path of a program. Its first call builds it, with
 // the flags that `go build` takes, from the package at source: a path below the tests'
 // own folder, or from there. It may be called by several goroutines at once.

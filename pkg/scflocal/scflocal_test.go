@@ -50,10 +50,7 @@ func (o *output) String() string {
 // start starts the function of testdata/echo and stops it when the test ends.
 func start(t *testing.T, env ...string) (*scflocal.Function, *output) {
 	t.Helper()
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, built)
 	printed := new(output)
 	f, err := scflocal.Start(t.Context(), binary, env, printed)
 	if err != nil {
@@ -178,10 +175,7 @@ func TestCancel(t *testing.T) {
 // TestOutlivesContext: only the start is bound to the context.
 func TestOutlivesContext(t *testing.T) {
 	t.Parallel()
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, built)
 	ctx, cancel := context.WithCancel(t.Context())
 	f, err := scflocal.Start(ctx, binary, nil, io.Discard)
 	if err != nil {
@@ -213,10 +207,7 @@ func TestOutlivesContext(t *testing.T) {
 
 func TestStartErrors(t *testing.T) {
 	t.Parallel()
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, built)
 	if _, err := scflocal.Start(t.Context(), filepath.Join(t.TempDir(), "nothing"), nil, io.Discard); err == nil {
 		t.Error("no error of a missing binary")
 	}
@@ -272,10 +263,7 @@ func TestTimerEvent(t *testing.T) {
 // TestManyAtOnce starts instances side by side: each has a port of its own.
 func TestManyAtOnce(t *testing.T) {
 	t.Parallel()
-	binary, err := built()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, built)
 	var starting sync.WaitGroup
 	for i := range 8 {
 		starting.Go(func() {

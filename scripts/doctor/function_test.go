@@ -382,10 +382,7 @@ func TestMain(m *testing.M) { testprogram.Main(m) }
 // deploy builds and starts the function, with a role of its own, and returns its address.
 func (c *clinic) deploy() string {
 	c.t.Helper()
-	binary, err := buildFunction()
-	if err != nil {
-		c.t.Fatal(err)
-	}
+	binary := testprogram.Path(c.t, buildFunction)
 	log, err := os.Create(filepath.Join(c.t.TempDir(), "log"))
 	if err != nil {
 		c.t.Fatal(err)

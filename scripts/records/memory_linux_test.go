@@ -17,8 +17,6 @@ import (
 
 var buildRecords = testprogram.New(".")
 
-func TestMain(m *testing.M) { testprogram.Main(m) }
-
 // TestListMemory lists 1,000 records among 100,000 in a process of its own, over a
 // socket, and looks at the most memory that it had.
 func TestListMemory(t *testing.T) {
@@ -26,10 +24,7 @@ func TestListMemory(t *testing.T) {
 		t.Skip("it builds the program, and makes 100,000 records: run with " + testsize.Variable + "=1")
 	}
 	t.Parallel()
-	binary, err := buildRecords()
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := testprogram.Path(t, buildRecords)
 	server := coslocaltest.NewServerWith(t, coslocal.Options{KeepRequests: -1}, recordBucket)
 	c := &cloud{t: t, cos: server.Server}
 	c.putRecords("old", 100_000)
@@ -47,7 +42,7 @@ func TestListMemory(t *testing.T) {
 	ended := make(chan struct{})
 	most := make(chan int, 1)
 	go func() { most <- watchMemory(list.Process.Pid, ended) }()
-	err = list.Wait()
+	err := list.Wait()
 	close(ended)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errors.String())

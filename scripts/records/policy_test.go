@@ -23,6 +23,8 @@ import (
 
 var buildDoctor = testprogram.New("../doctor")
 
+func TestMain(m *testing.M) { testprogram.Main(m) }
+
 // policySettings are the settings that the policy is printed for.
 var policySettings = []string{
 	"RECORD_BUCKET=" + recordBucket, "RECORD_REGION=" + region, "TAG_BUCKETS=" + mediaBucket,
@@ -37,10 +39,7 @@ type policy struct {
 // printedPolicy returns the policy that the doctor prints for who uses this program.
 func printedPolicy(t *testing.T) policy {
 	t.Helper()
-	doctor, err := buildDoctor()
-	if err != nil {
-		t.Fatal(err)
-	}
+	doctor := testprogram.Path(t, buildDoctor)
 	command := exec.CommandContext(t.Context(), doctor, "-policy", "-for", "records")
 	command.Env = append(os.Environ(), policySettings...)
 	var said bytes.Buffer
