@@ -59,8 +59,8 @@ func TestCI(t *testing.T) {
 		"shellcheck .ci/run os= full= browser=", "go run ./scripts/local os= full= browser=",
 		"go test -count=1 -shuffle=on -timeout 20m ./... os= full=1 browser=1",
 		"go test -count=1 -shuffle=on -timeout 20m -race ./... os= full= browser=1",
-		"go test example/a -run ^$ -fuzz ^FuzzA$ -fuzztime 5s os= full= browser=1",
-		"go test example/a -run ^$ -fuzz ^FuzzB$ -fuzztime 5s os= full= browser=1",
+		"go test example/a -run ^$ -fuzz ^FuzzA$ -fuzztime 50000x os= full= browser=1",
+		"go test example/a -run ^$ -fuzz ^FuzzB$ -fuzztime 50000x os= full= browser=1",
 	} {
 		if !slices.Contains(calls, want) {
 			t.Errorf("not called: %s\nin %s", want, strings.Join(calls, "\n   "))
