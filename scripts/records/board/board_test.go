@@ -431,6 +431,66 @@ func TestFills(t *testing.T) {
 	})
 }
 
+// TestBehind holds that the lists show a record soon once its own page was seen, or
+// something was done, however long the rest between two listings is, and that they load
+// themselves again until then.
+func TestBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := sample.New()
+		source.Delay = 20 * time.Millisecond // a listing takes 60 ms, that of the jobs first
+		put := func(id string) {
+			source.Put("ci/jobs/"+id+".json", []byte(`{"version":2,"kind":"job","id":"`+id+`","state":"Failed","detail":{}}`), time.Now())
+		}
+		b := newBoard(t, source, func(o *board.Options) {
+			o.Clock, o.Refresh, o.Mender = time.Now, time.Hour, &mender{}
+			o.Submit = &board.SubmitForm{Submit: func(context.Context, board.Submission) (string, error) {
+				put("jsubmitted")
+				return "jsubmitted", nil
+			}}
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- b.Serve(ctx, newFakeListener()) }()
+		check := func(when, id string, isListed, isLive bool) {
+			t.Helper()
+			text := get(t, b, "/records").Body.String()
+			if got := strings.Contains(text, `href="/jobs/`+id+`"`); got != isListed {
+				t.Errorf("%s: %s is listed: %v", when, id, got)
+			}
+			if got := strings.Contains(text, `data-live="2"`); got != isLive {
+				t.Errorf("%s: the list loads itself again: %v", when, got)
+			}
+		}
+		time.Sleep(time.Second)
+		for _, id := range []string{"jone", "jtwo"} {
+			put(id)
+			check("before anybody saw it", id, false, false)
+			get(t, b, "/jobs/"+id)
+			check("its page was seen", id, false, true)
+			time.Sleep(time.Second)
+			check("a second later", id, true, false)
+			get(t, b, "/jobs/"+id)
+			check("its page was seen again", id, true, false)
+		}
+
+		put("jthree")
+		get(t, b, "/jobs/jthree")
+		time.Sleep(30 * time.Millisecond)
+		if w := post(t, b, "/submit", url.Values{"token": {b.Token()}}, nil); w.Code != http.StatusSeeOther {
+			t.Fatalf("submit: %d", w.Code)
+		}
+		time.Sleep(40 * time.Millisecond)
+		check("a listing ended that was behind the jobs when one was submitted", "jsubmitted", false, true)
+		time.Sleep(time.Second)
+		check("a second after the job was submitted", "jsubmitted", true, false)
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // fakeListener is a loopback listener to which nobody connects, for a bubble.
 type fakeListener struct{ closed chan struct{} }
 

@@ -3,6 +3,7 @@ package board
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +31,7 @@ type snapshot struct {
 	listed   time.Time // when the last listing had ended; zero before the first has
 	listing  int       // keys listed so far, by the first listing
 	filling  bool      // records are still being read
+	behind   bool      // something is known to be in the bucket that entries lack
 	problem  string    // what went wrong last; empty if nothing did
 }
 
@@ -56,12 +58,16 @@ func (l *live) change(change func(*snapshot)) {
 	change(&l.snapshot)
 }
 
-// refreshSoon asks for a listing at once: something was written.
+// refreshSoon asks for a listing at once: something was written. Until one that began
+// later has ended, what is known is behind.
 func (l *live) refreshSoon() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.change(func(s *snapshot) {
+		s.behind = true
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	})
 }
 
 // run lists and reads until ctx ends.
@@ -112,6 +118,7 @@ func (l *live) list(ctx context.Context) error {
 	l.change(func(s *snapshot) {
 		s.entries, s.rejected, s.states = entries, rejected, states
 		s.listed, s.filling = l.board.Clock(), len(l.missing(entries)) > 0
+		s.behind = len(l.wake) > 0
 	})
 	return nil
 }
@@ -162,6 +169,11 @@ func (l *live) missing(entries []catalog.Entry) []catalog.Entry {
 		}
 	}
 	return missing
+}
+
+// has reports whether a record was listed as it is.
+func (s snapshot) has(record catalog.Entry) bool {
+	return slices.ContainsFunc(s.entries, func(e catalog.Entry) bool { return e.Key == record.Key && e.ETag == record.ETag })
 }
 
 // within returns the entries of a window: at or after since, and before until unless

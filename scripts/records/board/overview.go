@@ -84,9 +84,9 @@ func (b *Board) overview(r *request) (*page, error) {
 }
 
 // liveWhile returns after how many seconds a page is to be loaded again while records are
-// still being listed or read: its counts are not whole yet.
+// still being listed or read: its rows and counts are not whole yet.
 func (b *Board) liveWhile(r *request) int {
-	if r.known.filling || r.known.listed.IsZero() {
+	if r.known.filling || r.known.behind || r.known.listed.IsZero() {
 		return 2
 	}
 	return 0

@@ -121,6 +121,9 @@ func (b *Board) recordPage(r *request, kind model.Kind) (*page, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !r.known.has(found.Entry) {
+		b.live.refreshSoon() // whoever saw this record looks for it in the lists next
+	}
 	p := recordPage{
 		View: found, Name: name, Path: "/" + kind.Folder() + "/" + name,
 		Failed:   found.Summary.State == "Failed",
