@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/internal/testprogram"
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
 )
 
 // BenchmarkCallback is the handler alone, against a COS on loopback: a first delivery of
@@ -82,6 +83,51 @@ func (s *site) coldStart(b *testing.B, build func() (string, error), tag string,
 		b.Fatal(err)
 	}
 	return took
+}
+
+// BenchmarkInstance is the time that one instance, the built function, takes for a callback,
+// one after the other, and its CPU time: beside a COS on loopback, and one that takes 10 ms
+// for each request.
+func BenchmarkInstance(b *testing.B) {
+	for _, bench := range []struct {
+		name, tag string
+		again     bool // the same callback each time
+	}{{"new", "TAG_MD5=false", false}, {"duplicate", "TAG_MD5=false", true}, {"new_tagged", "TAG_MD5=true", false}} {
+		for _, trip := range []time.Duration{0, 10 * time.Millisecond} {
+			b.Run(fmt.Sprintf("%s/%s", bench.name, trip), func(b *testing.B) {
+				s := newSite(b, -1)
+				s.Inject(coslocal.Fault{Delay: trip})
+				body := string(sample(b, "digitalwatermark.xml"))
+				p := start(b, buildFunction)
+				var took []time.Duration
+				invoke := func(serial int) {
+					payload := s.nextJob(b, body, serial)
+					started := time.Now()
+					returned, err := p.Invoke(context.Background(), s.settings(bench.tag), payload)
+					took = append(took, time.Since(started))
+					if a := read(b, returned, err); a.status != 200 || a.outcome() == "duplicate" != (bench.again && len(took) > 1) {
+						b.Fatalf("%d %s", a.status, a.body)
+					}
+				}
+				invoke(0) // to get going
+				n, cpu, requests := 0, p.cpu(), s.RequestCount()
+				for b.Loop() {
+					if n++; bench.again {
+						invoke(0)
+					} else {
+						invoke(n)
+					}
+				}
+				cpu, requests = p.cpu()-cpu, s.RequestCount()-requests
+				took = slices.Sorted(slices.Values(took[1:]))
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(took[n/2].Seconds()*1000, "ms-p50")
+				b.ReportMetric(took[n*99/100].Seconds()*1000, "ms-p99")
+				b.ReportMetric(cpu.Seconds()*1000/float64(n), "ms-CPU/op")
+				b.ReportMetric(float64(requests)/float64(n), "COS-requests/op")
+			})
+		}
+	}
 }
 
 // BenchmarkCPU is what a callback costs in CPU time, of the function's process, with tags

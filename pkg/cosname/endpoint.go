@@ -21,7 +21,8 @@ func BucketURL(endpoint, bucket, region string) (*url.URL, error) {
 	if err := CheckRegion(region); err != nil {
 		return nil, err
 	}
-	u, err := url.Parse(strings.NewReplacer("{bucket}", bucket, "{region}", region).Replace(endpoint))
+	filled := strings.ReplaceAll(strings.ReplaceAll(endpoint, "{bucket}", bucket), "{region}", region)
+	u, err := url.Parse(filled)
 	switch { // none of the errors shows the endpoint: it may hold a password
 	case err != nil:
 		return nil, errors.New("the endpoint is not a URL")
