@@ -140,21 +140,21 @@ func TestPending(t *testing.T) {
 		one := reconcile.Counts{Checked: 1, Repaired: 1}
 		started := time.Now()
 		for _, step := range []struct {
-			minute int
-			want   reconcile.Result
+			after time.Duration
+			want  reconcile.Result
 		}{
 			{0, reconcile.Result{Pending: 2}},
-			{3, reconcile.Result{Pending: 2}}, // j2 ended four minutes ago
-			{4, reconcile.Result{Counts: one, Pending: 1}},
-			{24, reconcile.Result{Pending: 1}}, // so did j1
-			{25, reconcile.Result{Counts: one}},
-			{35, reconcile.Result{}},
+			{4*time.Minute - 2*time.Second, reconcile.Result{Pending: 2}},
+			{4*time.Minute - time.Second, reconcile.Result{Counts: one, Pending: 1}}, // j2 ended five minutes ago
+			{24 * time.Minute, reconcile.Result{Pending: 1}},
+			{25 * time.Minute, reconcile.Result{Counts: one}}, // so did j1
+			{35 * time.Minute, reconcile.Result{}},
 		} {
-			time.Sleep(time.Until(started.Add(time.Duration(step.minute) * time.Minute)))
+			time.Sleep(time.Until(started.Add(step.after)))
 			got, err := w.run()
 			step.want.Complete, got.Findings = true, nil
 			if diff := cmp.Diff(step.want, got); diff != "" || err != nil {
-				t.Errorf("minute %d: error %v (-want +got):\n%s", step.minute, err, diff)
+				t.Errorf("after %s: error %v (-want +got):\n%s", step.after, err, diff)
 			}
 		}
 	})

@@ -55,6 +55,10 @@ func TestAuditOldPath(t *testing.T) {
 	if got := c.run("audit"); got.Exit != 0 || !strings.Contains(got.Err, "1 confirmed") {
 		t.Errorf("job %s: %+v", id, got)
 	}
+	c.receive(job("cnever", "Success", "2026-11-27T10:00:35+0800")) // unknown there, too
+	if got := c.run("audit"); got.Exit != exitFindings || !strings.Contains(got.Err, "1 confirmed, 1 unknown") {
+		t.Errorf("%+v", got)
+	}
 }
 
 // TestAuditWhereCIRefuses says that nothing was asked, and not that all is well.
