@@ -431,6 +431,31 @@ func TestFills(t *testing.T) {
 	})
 }
 
+// TestFillsTheNewest holds that of a bucket with more records than are kept in memory, the
+// newest are read in the background, and are not read again.
+func TestFillsTheNewest(t *testing.T) {
+	t.Parallel()
+	const kept, older = 20_000, 5
+	source := sample.New()
+	for i := range kept + older {
+		body := fmt.Sprintf(`{"version":2,"kind":"job","id":"j%d","state":"Success","detail":{}}`, i)
+		source.Put(fmt.Sprintf("ci/jobs/j%d.json", i), []byte(body), day.Add(-time.Duration(i)*time.Second))
+	}
+	b := newBoard(t, source, nil)
+	for range 2 {
+		if err := b.Read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if source.Reads != kept {
+		t.Errorf("%d reads, not %d", source.Reads, kept)
+	}
+	before := source.Reads
+	if text := get(t, b, "/records?limit=1").Body.String(); !strings.Contains(text, `href="/jobs/j0"`) || source.Reads != before {
+		t.Errorf("%d more reads for the newest record", source.Reads-before)
+	}
+}
+
 // TestBehind holds that the lists show a record soon once its own page was seen, or
 // something was done, however long the rest between two listings is, and that they load
 // themselves again until then.
