@@ -217,6 +217,18 @@ func TestFaultDelay(t *testing.T) {
 	}
 }
 
+// A handler must leave the request as it is.
+func TestFaultDelayLeavesTheRequest(t *testing.T) {
+	t.Parallel()
+	s := newMemory(t, coslocal.Options{})
+	s.Inject(coslocal.Fault{Delay: time.Millisecond})
+	r := signed(newRequest(t, http.MethodPut, "/k", "v"))
+	body := r.Body
+	if w := do(s, r); w.Code != http.StatusOK || r.Body != body {
+		t.Errorf("%d, and the request's body is the same: %t", w.Code, r.Body == body)
+	}
+}
+
 func TestFaultOrder(t *testing.T) {
 	t.Parallel()
 	s := newMemory(t, coslocal.Options{})

@@ -324,6 +324,11 @@ func TestFolderNamesWhatItCannotRead(t *testing.T) {
 		t.Errorf("a bucket of the format before this one: %v", err)
 	}
 	must(t, os.Remove(settings))
+	must(t, os.Mkdir(settings, 0o755))
+	if _, err := coslocal.New(coslocal.Options{Dir: dir}); err == nil {
+		t.Error("took settings that cannot be read")
+	}
+	must(t, os.Remove(settings))
 	openFolder(t, dir) // which the failure left unlocked
 }
 

@@ -598,6 +598,20 @@ func TestEmpty(t *testing.T) {
 	}
 }
 
+// TestEmptyWindow shows a day of which there are no records in a bucket that has some.
+func TestEmptyWindow(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day.Add(-48*time.Hour), 5)
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if text := get(t, b, "/").Body.String(); !strings.Contains(text, "No records in this window.") || strings.Contains(text, "Most in one hour") {
+		t.Errorf("the chart of hours does not say that it is empty:\n%s", text)
+	}
+}
+
 func TestServeOnLoopbackOnly(t *testing.T) {
 	t.Parallel()
 	listener := newFakeListener()
