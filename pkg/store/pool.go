@@ -61,6 +61,8 @@ type Options struct {
 
 	// Backoff returns the waits between tries; nil means those of [cosclient.Session].
 	Backoff func() backoff.BackOff
+	// MaxTries is how often an operation is tried; 0 means until its context ends.
+	MaxTries uint
 	// Slots bounds how many requests are under way at a time, as in [cosclient.Session].
 	Slots chan struct{}
 	// Warn is told of what an operator should know and no answer says; nil means nobody.
@@ -83,7 +85,9 @@ func (p *Pool) Open(o Options) (*Store, error) {
 	if o.Warn == nil {
 		o.Warn = func(string) {}
 	}
-	s := &Store{options: o, session: &cosclient.Session{Credentials: o.Credentials, Backoff: o.Backoff, Slots: o.Slots}, pool: p}
+	s := &Store{options: o, pool: p, session: &cosclient.Session{
+		Credentials: o.Credentials, Backoff: o.Backoff, MaxTries: o.MaxTries, Slots: o.Slots,
+	}}
 	var err error
 	if s.records, err = p.client(o.Endpoint, o.Bucket, o.Region); err != nil {
 		return nil, fmt.Errorf("%w: %w", cosclient.ErrMisconfigured, err)

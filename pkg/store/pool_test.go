@@ -325,3 +325,16 @@ func TestConnectionsAreKept(t *testing.T) {
 		}
 	})
 }
+
+// A Store with MaxTries gives up after so many tries.
+func TestMaxTries(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.Inject(coslocal.Fault{Status: http.StatusServiceUnavailable})
+	o := options()
+	o.MaxTries = 3
+	s := w.open(t, o)
+	if _, err := s.List(t.Context(), "ci/", ""); !errors.Is(err, cosclient.ErrUnavailable) || s.Requests() != 3 {
+		t.Errorf("%d requests, and %v", s.Requests(), err)
+	}
+}

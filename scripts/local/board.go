@@ -35,7 +35,7 @@ func (pl *platform) newBoard(refreshEvery time.Duration) (*board.Board, error) {
 		Credentials: cosclient.Credentials(settings.Credentials), Endpoint: settings.Endpoint,
 		Bucket: settings.RecordBucket, Region: settings.RecordRegion, Prefix: settings.RecordPrefix,
 		TagKey: settings.MD5TagKey, TagBuckets: settings.TagBuckets, AppID: settings.AppID,
-		Slots: make(chan struct{}, reconcile.MaxCOSRequests),
+		MaxTries: mend.MaxTries, Slots: make(chan struct{}, reconcile.MaxCOSRequests),
 	}
 	records, err := store.NewPool(cosclient.NewTransport()).Open(options)
 	if err != nil {

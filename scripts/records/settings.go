@@ -44,8 +44,8 @@ func (t *tool) open() (*world, error) {
 		Credentials: cosclient.Credentials(w.config.Credentials), Endpoint: w.config.Endpoint,
 		Bucket: w.config.RecordBucket, Region: w.config.RecordRegion, Prefix: w.config.RecordPrefix,
 		TagKey: w.config.MD5TagKey, TagBuckets: w.config.TagBuckets, AppID: w.config.AppID,
-		Slots: make(chan struct{}, maxRequests),
-		Warn:  func(message string) { t.say("%s", message) },
+		MaxTries: mend.MaxTries, Slots: make(chan struct{}, maxRequests),
+		Warn: func(message string) { t.say("%s", message) },
 	}
 	if w.store, err = store.NewPool(w.transport).Open(w.storeOptions); err != nil {
 		return nil, err

@@ -13,6 +13,10 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
+// MaxTries is how often a request to COS is tried where somebody waits for it: no deadline
+// ends it, as one does in the function. Where COS does not answer, that takes some seconds.
+const MaxTries = 5
+
 // Options say what is mended, and with what.
 type Options struct {
 	// Store is the record bucket, opened with [reconcile.MaxCOSRequests] slots, and
