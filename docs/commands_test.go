@@ -186,7 +186,7 @@ func settings(t *testing.T, readme string) map[string]string {
 	found := map[string]string{}
 	for _, l := range strings.Split(said, "\n") {
 		name, value, _ := strings.Cut(l, "=")
-		if regexp.MustCompile(`^(RECORD|CALLBACK|FUNCTION|TENCENT|TENCENTCLOUD)_`).MatchString(name) {
+		if regexp.MustCompile(`^(RECORD|RECONCILE|CALLBACK|FUNCTION|TENCENT|TENCENTCLOUD)_`).MatchString(name) {
 			found[name] = value
 		}
 	}
@@ -224,19 +224,28 @@ func TestReadmeSettings(t *testing.T) {
 			"RECORD_BUCKET": "examplebucket-1250000000", "FUNCTION_REGION": "ap-guangzhou", "FUNCTION_ROLE": "ci-callback",
 			"CALLBACK_TOKEN": "0123456789abcdef0123456789abcdef", "TENCENT_SECRET_ID": "…", "TENCENT_SECRET_KEY": "…",
 			"TENCENTCLOUD_SECRETID": "…", "TENCENTCLOUD_SECRETKEY": "…",
+			"RECONCILE_BUCKETS": "media-examplebucket-1250000000", // the promise of a record for every job is of these alone
 		}
 		got := settings(t, readme)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", readme, diff)
 		}
 		policy, _ := doctor(t, got, "-policy")
-		if !strings.Contains(policy, "qcs::cos:ap-guangzhou:uid/1250000000:examplebucket-1250000000/ci/*") {
-			t.Errorf("%s: the policy:\n%s", readme, policy)
+		for _, resource := range []string{
+			"qcs::cos:ap-guangzhou:uid/1250000000:examplebucket-1250000000/ci/*",
+			"qcs::ci:ap-guangzhou:uid/1250000000:bucket/media-examplebucket-1250000000/*",
+		} {
+			if !strings.Contains(policy, resource) {
+				t.Errorf("%s: the policy has no %s:\n%s", readme, resource, policy)
+			}
 		}
-		if said, status := doctor(t, got, "-settings"); status != 1 || !strings.Contains(said, "examplebucket-1250000000 is a placeholder") {
-			t.Errorf("%s: what is to be replaced would be deployed: status %d\n%s", readme, status, said)
+		said, status := doctor(t, got, "-settings")
+		for _, name := range []string{"RECORD_BUCKET", "RECONCILE_BUCKETS"} {
+			if status != 1 || !strings.Contains(said, " "+got[name]+" is a placeholder") {
+				t.Errorf("%s: what is to be replaced would be deployed: status %d\n%s", readme, status, said)
+			}
 		}
-		got["RECORD_BUCKET"] = "records-1250000000"
+		got["RECORD_BUCKET"], got["RECONCILE_BUCKETS"] = "records-1250000000", "media-1250000000"
 		if said, status := doctor(t, got, "-settings"); status != 0 {
 			t.Errorf("%s: what was replaced is refused: status %d\n%s", readme, status, said)
 		}
