@@ -167,8 +167,8 @@ func (b *Board) Serve(ctx context.Context, listener net.Listener) error {
 // by itself it reads nothing in the background.
 func (b *Board) Handler(port int) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", b.page(b.overview))
-	mux.HandleFunc("GET /records", b.page(b.records))
+	mux.HandleFunc("GET /{$}", b.page(b.listed(b.overview)))
+	mux.HandleFunc("GET /records", b.page(b.listed(b.records)))
 	mux.HandleFunc("GET /records.json", b.recordsJSON)
 	mux.HandleFunc("GET /records.csv", b.recordsCSV)
 	for _, kind := range model.Kinds() {
@@ -179,13 +179,13 @@ func (b *Board) Handler(port int) http.Handler {
 		mux.HandleFunc("POST "+folder+"/{name}/retag", b.act(b.retag(kind)))
 	}
 	mux.HandleFunc("GET /find", b.find)
-	mux.HandleFunc("GET /failures", b.page(b.failures))
-	mux.HandleFunc("GET /rejected", b.page(b.rejected))
+	mux.HandleFunc("GET /failures", b.page(b.listed(b.failures)))
+	mux.HandleFunc("GET /rejected", b.page(b.listed(b.rejected)))
 	mux.HandleFunc("GET /rejected/{hash}", b.page(b.rejectedBody))
 	mux.HandleFunc("GET /rejected/{hash}/body", b.rejectedFile)
 	mux.HandleFunc("GET /rejected/{hash}/replay", b.page(b.confirmReplay))
 	mux.HandleFunc("POST /rejected/{hash}/replay", b.act(b.replay))
-	mux.HandleFunc("GET /reconciliation", b.page(b.reconciliation))
+	mux.HandleFunc("GET /reconciliation", b.page(b.listed(b.reconciliation)))
 	mux.HandleFunc("GET /reconciliation/run", b.page(b.confirmReconcile))
 	mux.HandleFunc("POST /reconciliation/run", b.act(b.reconcile))
 	mux.HandleFunc("GET /tasks/{id}", b.page(b.taskPage))

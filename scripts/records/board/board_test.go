@@ -199,6 +199,44 @@ func TestBucketDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// TestNotListed holds that a board that could not list the bucket yet does not look as if
+// there were nothing in it.
+func TestNotListed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newBoard(t, broken{}, nil)
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		check := func(when, word string) {
+			t.Helper()
+			for _, target := range []string{"/", "/records", "/failures", "/rejected", "/reconciliation"} {
+				text := get(t, b, target).Body.String()
+				for _, word := range []string{"<h1>The records have not been listed yet</h1>", `data-live="2"`, word} {
+					if !strings.Contains(text, word) {
+						t.Errorf("%s, %s: the page does not say %q:\n%s", target, when, word, text)
+					}
+				}
+				if strings.Contains(text, "known before") {
+					t.Errorf("%s, %s: the page claims to show something", target, when)
+				}
+			}
+			for _, target := range []string{"/records.json", "/records.csv"} {
+				if w := get(t, b, target); w.Code != http.StatusServiceUnavailable {
+					t.Errorf("%s, %s: status %d", target, when, w.Code)
+				}
+			}
+		}
+		check("before the first listing", "Listing the records: 0 so far")
+		go func() { ended <- b.Serve(ctx, newFakeListener()) }()
+		synctest.Wait()
+		check("after it failed", "COS is on fire")
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // broken is a bucket that does not answer.
 type broken struct{}
 

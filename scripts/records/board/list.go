@@ -172,6 +172,9 @@ func afterCursor(entries []catalog.Entry, cursor string) ([]catalog.Entry, error
 	return nil, nil
 }
 
+// errNotListed keeps a program from taking nothing known for nothing there.
+var errNotListed = &pageError{http.StatusServiceUnavailable, "The records have not been listed yet", "Ask again in a while."}
+
 // recordsJSON and recordsCSV answer with the rows of the page with the same query.
 func (b *Board) recordsJSON(w http.ResponseWriter, httpRequest *http.Request) {
 	rows, ok := b.rows(w, httpRequest)
@@ -198,6 +201,9 @@ func (b *Board) rows(w http.ResponseWriter, httpRequest *http.Request) ([]catalo
 	var p recordsPage
 	if err == nil {
 		p, err = b.findRecords(r)
+	}
+	if err == nil && r.known.listed.IsZero() {
+		err = errNotListed
 	}
 	if err != nil {
 		b.render(w, r, b.errorPage(err))

@@ -78,6 +78,18 @@ func (b *Board) page(find func(*request) (*page, error)) http.HandlerFunc {
 	}
 }
 
+// listed puts a page that says so in the place of one that is made of a listing, until
+// the first listing has ended: nothing known must not look like nothing there.
+func (b *Board) listed(find func(*request) (*page, error)) func(*request) (*page, error) {
+	return func(r *request) (*page, error) {
+		p, err := find(r)
+		if err == nil && r.known.listed.IsZero() {
+			p.Template, p.Data, p.Live = "unlisted", nil, b.liveWhile(r)
+		}
+		return p, err
+	}
+}
+
 func (b *Board) newRequest(r *http.Request) (*request, error) {
 	query := r.URL.Query()
 	zone, err := b.zone(query.Get("tz"))
