@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -168,6 +169,9 @@ func TestErrorPages(t *testing.T) {
 		"/rejected/abc":                           404,
 		"/rejected/abc/body":                      404,
 		"/records?since=yesterday":                400,
+		"/?since=yesterday":                       400,
+		"/?until=garbage":                         400,
+		"/failures?until=garbage":                 400,
 		"/records?kind=task":                      400,
 		"/records?limit=100000":                   400,
 		"/records?after=x":                        400,
@@ -647,6 +651,73 @@ func TestEmptyWindow(t *testing.T) {
 	}
 	if text := get(t, b, "/").Body.String(); !strings.Contains(text, "No records in this window.") || strings.Contains(text, "Most in one hour") {
 		t.Errorf("the chart of hours does not say that it is empty:\n%s", text)
+	}
+}
+
+// TestWindow holds that every page of a window shows what is in it: of three days with a
+// failed job, a mended record and a rejected body each, the one in the middle.
+func TestWindow(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for i := range 3 {
+		at := day.Add(-time.Duration(i)*24*time.Hour - time.Hour)
+		source.Put(fmt.Sprintf("ci/jobs/j%d.json", i), fmt.Appendf(nil, `{"version":2,"kind":"job","id":"j%d","state":"Failed","code":"Code%d","detail":{}}`, i, i), at)
+		source.Put(fmt.Sprintf("ci/jobs/q%d.json", i), fmt.Appendf(nil, `{"version":2,"kind":"job","id":"q%d","source":"query","state":"Success","detail":{}}`, i), at)
+		source.Put("ci/rejected/"+strings.Repeat(strconv.Itoa(i), 64), []byte("?"), at)
+	}
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tile := regexp.MustCompile(`<span>([A-Za-z ]+)</span></span><span class="figure">(\d+)</span></a></li>`)
+	for query, want := range map[string]map[string]string{
+		"?since=48h&until=24h":        {"Failed": "1", "Success": "1", "Mended": "1", "Rejected bodies": "1"},
+		"?until=2026-11-26&since=all": {"Failed": "1", "Success": "1", "Mended": "1", "Rejected bodies": "1"},
+		"?since=all":                  {"Failed": "3", "Success": "3", "Mended": "3", "Rejected bodies": "3"},
+		"?since=10m":                  {"Failed": "0", "Success": "0", "Rejected bodies": "0"},
+	} {
+		text := get(t, b, "/"+query).Body.String()
+		got := map[string]string{}
+		for _, m := range tile.FindAllStringSubmatch(text, -1) {
+			got[m[1]] = m[2]
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s, the tiles (-want +got):\n%s", query, diff)
+		}
+	}
+	for _, target := range []string{"/?since=48h&until=24h", "/failures?since=48h&until=24h"} {
+		text := get(t, b, target).Body.String()
+		if !strings.Contains(text, "Code1") || strings.Contains(text, "Code0") || strings.Contains(text, "Code2") {
+			t.Errorf("%s shows not just what is in the window:\n%s", target, text)
+		}
+		for _, word := range []string{`href="/records?code=Code1&amp;since=48h&amp;state=Failed&amp;until=24h"`, "--since 48h --until 24h", "in the last 48h, more than 24h ago"} {
+			if !strings.Contains(text, word) {
+				t.Errorf("%s: %q is not on the page", target, word)
+			}
+		}
+	}
+	for target, words := range map[string]string{
+		"/?since=all": "3 jobs failed so far", "/?since=2026-11-20": "3 jobs failed since 2026-11-20", "/?since=all&until=2026-11-26": "1 job failed before 2026-11-26",
+		"/records?since=all&type=x": "Nothing so far is as asked for.", "/failures?since=10m": "No failures in the last 10m",
+	} {
+		if text := get(t, b, target).Body.String(); !strings.Contains(text, words) {
+			t.Errorf("%s does not say %q", target, words)
+		}
+	}
+}
+
+// TestManyYears draws a chart of more weeks than it is wide.
+func TestManyYears(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 40, nil)
+	text := get(t, b, "/?since=2010-01-01").Body.String()
+	if wrong := regexp.MustCompile(`<rect[^>]* (?:width|height)="(?:-[^"]*|0\.0)"`).FindString(text); wrong != "" || !strings.Contains(text, `class="hit"`) {
+		t.Errorf("a bar that cannot be drawn: %q", wrong)
+	}
+	_, plot, _ := strings.Cut(text, `class="plot hours-wide"`)
+	plot, _, _ = strings.Cut(plot, "</svg>")
+	if n := strings.Count(plot, "<text"); n > 20 {
+		t.Errorf("%d texts stand in one another's way", n)
 	}
 }
 

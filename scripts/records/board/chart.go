@@ -154,7 +154,7 @@ func newBarPlot(size plotSize, chart hoursChart, bins []catalog.Bin, greatest in
 		return plot
 	}
 	pitch := float64(plot.Right-plot.Left) / float64(len(bins))
-	gap := min(4, max(1, pitch/5))
+	gap := min(4, max(1, pitch/5), pitch/2) // the bars of many years are narrower than a unit
 	for i, bin := range bins {
 		x := float64(plot.Left) + pitch*float64(i)
 		if i%labelStep(len(bins), size.width) == 0 && x+axisTextWidth <= float64(size.width) {
@@ -222,7 +222,7 @@ func labelStep(bars, width int) int {
 			return step
 		}
 	}
-	return 48
+	return (bars + room - 1) / room
 }
 
 // ceiling returns the top of an axis that holds n, and the step between its lines: 1, 2

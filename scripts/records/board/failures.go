@@ -1,17 +1,13 @@
 package board
 
 import (
-	"cmp"
-	"fmt"
-	"time"
-
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 )
 
 // A failuresPage is the failed jobs of a window, by what failed.
 type failuresPage struct {
-	Since  string
-	Window string
+	Since  string // as in the URL, such as 24h
+	Window string // in words, such as "in the last 24 hours"
 	Groups []catalog.Group
 	Failed int
 	Read   int
@@ -19,14 +15,14 @@ type failuresPage struct {
 }
 
 func (b *Board) failures(r *request) (*page, error) {
-	name := cmp.Or(r.query.Get("since"), "24h")
-	since, err := catalog.ParseMoment(name, r.now)
+	f := filterOf(r)
+	since, until, err := f.Window(r.now)
 	if err != nil {
-		return nil, badQuery(fmt.Errorf("since: %w", err))
+		return nil, badQuery(err)
 	}
-	entries := r.known.within(since, time.Time{})
+	entries := within(r.known.entries, since, until)
 	summaries := b.Catalog.CachedAll(entries)
-	p := failuresPage{Since: name, Window: windowWords(name), Groups: catalog.Groups(summaries), Total: len(entries)}
+	p := failuresPage{Since: f.Since, Window: windowWords(f.Since, f.Until), Groups: catalog.Groups(summaries), Total: len(entries)}
 	for _, s := range summaries {
 		if s != nil {
 			p.Read++
@@ -36,5 +32,5 @@ func (b *Board) failures(r *request) (*page, error) {
 		p.Failed += g.Count
 	}
 	return &page{Template: "failures", Title: "Failures", Active: "/failures", Data: p, Live: b.liveWhile(r),
-		Command: command("list", "state", "Failed", "since", name)}, nil
+		Command: command("list", "state", "Failed", "since", f.Since, "until", f.Until, "limit", "0")}, nil
 }

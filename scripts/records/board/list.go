@@ -59,7 +59,7 @@ func filterOf(r *request) catalog.Filter {
 
 func (b *Board) findRecords(r *request) (recordsPage, error) {
 	f := filterOf(r)
-	p := recordsPage{Filter: f, After: r.query.Get("after"), Limit: defaultLimit, Window: windowWords(f.Since)}
+	p := recordsPage{Filter: f, After: r.query.Get("after"), Limit: defaultLimit, Window: windowWords(f.Since, f.Until)}
 	kinds, err := f.Kinds()
 	if err != nil {
 		return p, badQuery(err)
@@ -78,7 +78,7 @@ func (b *Board) findRecords(r *request) (recordsPage, error) {
 		wanted[string(kind)] = true
 	}
 	var entries []catalog.Entry
-	for _, e := range r.known.within(since, until) {
+	for _, e := range within(r.known.entries, since, until) {
 		if len(kinds) == len(model.Kinds()) || wanted[string(catalog.KindOfKey(e.Key))] {
 			entries = append(entries, e)
 		}

@@ -176,10 +176,9 @@ func (s snapshot) has(record catalog.Entry) bool {
 	return slices.ContainsFunc(s.entries, func(e catalog.Entry) bool { return e.Key == record.Key && e.ETag == record.ETag })
 }
 
-// within returns the entries of a window: at or after since, and before until unless
-// that is zero.
-func (s snapshot) within(since, until time.Time) []catalog.Entry {
-	entries := s.entries
+// within returns those of entries, the newest first, that are in a window: at or after
+// since, and before until unless that is zero.
+func within(entries []catalog.Entry, since, until time.Time) []catalog.Entry {
 	if !until.IsZero() {
 		for len(entries) > 0 && !entries[0].LastModified.Before(until) {
 			entries = entries[1:]

@@ -2,8 +2,8 @@ package board
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
@@ -21,9 +21,9 @@ type overviewPage struct {
 	Durations durationsChart
 	Groups    []catalog.Group // the greatest five
 	Newest    []*catalog.Summary
-	Rejected  int
-	Findings  int       // of the last reconciliations: repaired and replaced
-	Compared  time.Time // when the last of them ended
+	Rejected  int       // bodies that came in the window and were not understood
+	Mended    int       // of those read, the records that were made of CI's answer to a query
+	Compared  time.Time // when the last reconciliation ended
 	Empty     bool
 }
 
@@ -39,28 +39,36 @@ const (
 )
 
 func (b *Board) overview(r *request) (*page, error) {
-	name := cmp.Or(r.query.Get("since"), "24h")
-	since, err := catalog.ParseMoment(name, r.now)
+	f := filterOf(r)
+	since, until, err := f.Window(r.now)
 	if err != nil {
-		return nil, badQuery(fmt.Errorf("since: %w", err))
+		return nil, badQuery(err)
 	}
-	entries := r.known.within(since, time.Time{})
+	entries := within(r.known.entries, since, until)
+	rejected := within(r.known.rejected, since, until)
 	if since.IsZero() && len(entries) > 0 {
 		since = entries[len(entries)-1].LastModified
 	}
+	last := r.now // that the chart shows
+	if !until.IsZero() && until.Before(last) {
+		last = until.Add(-1).In(r.now.Location())
+	}
 	summaries := b.Catalog.CachedAll(entries)
-	width := catalog.Width(r.now.Sub(since))
+	width := catalog.Width(last.Sub(since))
 	o := overviewPage{
-		Since: name, Window: windowWords(name), Total: len(entries),
+		Since: f.Since, Window: windowWords(f.Since, f.Until), Total: len(entries),
 		States:    countStates(summaries),
-		Hours:     newHoursChart(r, catalog.Histogram(entries, summaries, since, r.now, width), width),
+		Hours:     newHoursChart(r, catalog.Histogram(entries, summaries, since, last, width), width),
 		Durations: newDurationsChart(catalog.DurationsByType(summaries)),
-		Rejected:  len(r.known.rejected),
+		Rejected:  len(rejected),
 		Empty:     len(r.known.entries) == 0 && !r.known.listed.IsZero(),
 	}
 	for _, s := range summaries {
 		if s != nil {
 			o.Read++
+			if s.Source == "query" {
+				o.Mended++
+			}
 			if len(o.Newest) < overviewNewest {
 				o.Newest = append(o.Newest, s)
 			}
@@ -69,17 +77,13 @@ func (b *Board) overview(r *request) (*page, error) {
 	o.Groups = catalog.Groups(summaries)
 	o.Groups = o.Groups[:min(len(o.Groups), overviewGroups)]
 	for _, state := range r.known.states {
-		if state.Last == nil {
-			continue
-		}
-		o.Findings += state.Last.Repaired + state.Last.Replaced
-		if state.Last.Ended.After(o.Compared) {
+		if state.Last != nil && state.Last.Ended.After(o.Compared) {
 			o.Compared = state.Last.Ended
 		}
 	}
 	return &page{
 		Template: "overview", Title: "Overview", Active: "/", Data: o, Live: b.liveWhile(r),
-		Command: command("list", "since", name),
+		Command: command("list", "since", f.Since, "until", f.Until),
 	}, nil
 }
 
@@ -130,20 +134,36 @@ func stackOrder[V any](counts map[string]V) []string {
 	return states
 }
 
-// windowWords says in words what a since of an URL stands for.
-func windowWords(since string) string {
-	switch since {
-	case "24h":
-		return "in the last 24 hours"
-	case "7d":
-		return "in the last 7 days"
-	case "30d":
-		return "in the last 30 days"
-	case "all", "":
-		return "in all"
+// windowWords says in words what since and until of an URL stand for. A time such as 24h
+// is one before now.
+func windowWords(since, until string) string {
+	var words []string
+	switch {
+	case since == "all" || since == "":
+	case since == "24h":
+		words = append(words, "in the last 24 hours")
+	case since == "7d":
+		words = append(words, "in the last 7 days")
+	case since == "30d":
+		words = append(words, "in the last 30 days")
+	case isAgo(since):
+		words = append(words, "in the last "+since)
+	default:
+		words = append(words, "since "+since)
 	}
-	return "since " + since
+	switch {
+	case until == "all" || until == "":
+	case isAgo(until):
+		words = append(words, "more than "+until+" ago")
+	default:
+		words = append(words, "before "+until)
+	}
+	return cmp.Or(strings.Join(words, ", "), "so far")
 }
+
+// isAgo reports whether a moment is written as a time before now: dates end with a digit,
+// or with Z.
+func isAgo(moment string) bool { return strings.ContainsAny(moment[len(moment)-1:], "smhd") }
 
 // Failed returns how many of what was read have failed.
 func (o overviewPage) Failed() int { return o.count("Failed") }

@@ -281,6 +281,12 @@ func (v view) Link(path string, query ...string) template.URL {
 	return template.URL(v.r.link(path, query...))
 }
 
+// InWindow is Link to what is in the window of this page.
+func (v view) InWindow(path string, query ...string) template.URL {
+	f := filterOf(v.r)
+	return v.Link(path, append(query, "since", f.Since, "until", f.Until)...)
+}
+
 // With returns the address of this page with some of its query changed.
 func (v view) With(query ...string) template.URL {
 	values := url.Values{}
