@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"net/http"
 	"slices"
 
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
@@ -31,16 +33,26 @@ func (v version) key(history string) string {
 	return history + hex.EncodeToString(v.sum[:]) + ".json"
 }
 
-// archive writes a version to a history, in one try. That it is there
-// already is a success.
+// archive writes a version to a history, in one try. That it is there already is a success:
+// its key is the hash of its bytes. A conflict of which COS does not say that it is this one
+// may be another, after which the version is not there.
 func (s *Store) archive(ctx context.Context, history string, v version) error {
+	key := v.key(history)
 	select {
 	case s.pool.historyWrites <- struct{}{}:
 		defer func() { <-s.pool.historyWrites }()
 	case <-ctx.Done():
-		return newError(putObject, s.options.Bucket, v.key(history), ctx.Err())
+		return newError(putObject, s.options.Bucket, key, ctx.Err())
 	}
-	_, err := s.create(ctx, v.key(history), contents{body: v.body, contentType: jsonType})
+	_, err := s.put(ctx, key, contents{body: v.body, contentType: jsonType}, true)
+	if e, ok := errors.AsType[*cosclient.Error](err); ok && e.Status == http.StatusConflict {
+		if e.Code == "FileAlreadyExists" || e.Code == "ObjectAlreadyExists" {
+			return nil
+		}
+		if held, heldErr := s.holds(ctx, key, v.sum); held || heldErr != nil {
+			return heldErr
+		}
+	}
 	return err
 }
 

@@ -651,6 +651,42 @@ func (b *slowBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
+// Of a history key, too, a 409 can mean another conflict: the record is replaced only where
+// its version is there all the same.
+func TestConflictInHistory(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name, code string
+		afterWork  bool
+		want       store.Outcome // "" for an error
+		reads      int
+	}{
+		{"not_stored", "PathConflict", false, "", 2},
+		{"stored", "UploadConflict", true, store.Updated, 4},
+		{"exists", "FileAlreadyExists", true, store.Updated, 3},
+		{"exists_by_another_name", "ObjectAlreadyExists", true, store.Updated, 3},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.put(t, records, jobKey, coslocal.Object{Body: encode(t, first())})
+			w.Inject(coslocal.Fault{Match: at(archive), Nth: 1, Status: http.StatusConflict, Code: test.code, AfterWork: test.afterWork})
+			outcome, _, err := w.open(t, options()).PutRecord(t.Context(), second())
+			if outcome != test.want || (test.want == "") != errors.Is(err, cosclient.ErrUnavailable) {
+				t.Errorf("PutRecord = %q, %v", outcome, err)
+			}
+			w.wantKept(t, encode(t, first()))
+			if test.want == store.Updated {
+				w.wantKept(t, encode(t, second()))
+			}
+			reads := slices.DeleteFunc(w.steps(), func(step string) bool { return step != get })
+			if len(reads) != test.reads {
+				t.Errorf("%d reads; want %d: %v", len(reads), test.reads, w.steps())
+			}
+		})
+	}
+}
+
 // A 409 that stays, and is none of "exists": nothing is claimed to be stored.
 func TestConflictThatStays(t *testing.T) {
 	t.Parallel()
