@@ -276,14 +276,16 @@ func (o *outputs) ofFile(file *node) {
 	}
 }
 
-// objectURLs returns the URLs of the objects of a file that names no bucket, by key.
+// objectURLs returns the URLs of the objects of a file, by key, as far as they say more of
+// the place than the file itself: of a file that names its bucket alone, those in it.
 func objectURLs(file *node) map[string]string {
 	urls := map[string]string{}
-	if file.text("Bucket") != "" {
+	named := file.text("Bucket")
+	if named != "" && file.text("Region") != "" {
 		return urls
 	}
 	for url := range file.named("ObjectUrl") {
-		if _, _, key, ok := cosname.ParseURL(url.scalar); ok {
+		if bucket, _, key, ok := cosname.ParseURL(url.scalar); ok && (named == "" || named == bucket) {
 			urls[key] = url.scalar
 		}
 	}

@@ -141,6 +141,8 @@ func TestOutputs(t *testing.T) {
 		"sprite_object":               {operation: `"Output":{"Object":"a-${Number}.jpg","SpriteObject":"sprite.jpg"}`, want: []string{"in-1/ap-in/sprite.jpg"}},
 		"object_url":                  {operation: `"MediaResult":{"OutputFile":{"ObjectName":["a","b"],"ObjectUrl":["https://c-1.cos.ap-c.myqcloud.com/b","https://example.com/a"]}}`, want: []string{"in-1/ap-in/a", "c-1/ap-c/b"}},
 		"object_url_beside_a_bucket":  {operation: `"MediaResult":{"OutputFile":{"Bucket":"d-1","ObjectName":"a","ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"d-1/ap-in/a"}},
+		"object_url_in_the_bucket":    {operation: `"MediaResult":{"OutputFile":{"Bucket":"c-1","ObjectName":"a","ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"c-1/ap-c/a"}},
+		"object_url_beside_a_region":  {operation: `"MediaResult":{"OutputFile":{"Bucket":"c-1","Region":"ap-d","ObjectName":"a","ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"c-1/ap-d/a"}},
 		"object_url_of_an_md5":        {operation: `"MediaResult":{"OutputFile":{"Md5Info":{"ObjectName":"a","Md5":"` + md5a + `"},"ObjectUrl":"https://c-1.cos.ap-c.myqcloud.com/a"}}`, want: []string{"c-1/ap-c/a=" + md5a}},
 		"no_such_bucket":              {operation: `"MediaResult":{"OutputFile":{"Bucket":"B_1","Region":"ap-c","ObjectName":"a"}}`, want: []string{"/ap-c/a"}},
 		"no_such_region":              {operation: `"MediaResult":{"OutputFile":{"Bucket":"c-1","Region":"x/..","ObjectName":"a"}}`, want: []string{"c-1//a"}},
