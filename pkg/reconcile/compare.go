@@ -136,10 +136,12 @@ func (l *listingRun) compareRun(ctx context.Context, run ci.RunSummary) verdict 
 		return l.unfetched(ctx, v, err)
 	}
 	defer p.close()
-	if len(p.jobs) == 0 {
-		return v // CI does not know it: it is asked for again before it is given up
+	for _, given := range p.jobs {
+		if id, _ := given.summary(); id == r.ID || id == "" {
+			return l.compareElement(ctx, given.element)
+		}
 	}
-	return l.compareElement(ctx, p.jobs[0].element)
+	return v // CI does not know it: it is asked for again before it is given up
 }
 
 // isRecorded reports whether the record of a run agrees with what the list says of it.

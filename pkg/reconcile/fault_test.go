@@ -752,6 +752,37 @@ func TestListedRunNotGiven(t *testing.T) {
 	}
 }
 
+// A run that CI answers with another one is asked for again.
+func TestListedRunGivenAsAnother(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, cilocal.Options{})
+		w.addRunOf("i1", cilocal.Plan{Age: time.Hour})
+		w.net.meddle = func(r *http.Request, do func() (*http.Response, error)) (*http.Response, error) {
+			response, err := do()
+			if err == nil && toCI(r) && strings.HasSuffix(r.URL.Path, "/i1") {
+				body, err := io.ReadAll(response.Body)
+				if err != nil {
+					t.Error(err)
+				}
+				body = bytes.ReplaceAll(body, []byte("i1"), []byte("i2"))
+				response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+			}
+			return response, err
+		}
+		flows := func(o *reconcile.Options) { o.Types, o.Workflows = []string{}, []reconcile.Workflow{{ID: workflow}} }
+		if r := w.mustRun(reconcile.Counts{}, flows); r.Pending != 1 {
+			t.Errorf("%+v", r)
+		}
+		if keys := w.cos.Keys(records, "ci/workflows/"); len(keys) != 0 {
+			t.Errorf("recorded %v", keys)
+		}
+		w.net.meddle = nil
+		if r := w.mustRun(reconcile.Counts{Checked: 1, Repaired: 1}, flows); r.Pending != 0 {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
 // Without a state, nothing of it is read or written.
 func TestStateless(t *testing.T) {
 	bubble(t, func(t *testing.T) {
