@@ -37,6 +37,7 @@ func (e *UnsupportedError) Error() string {
 // Parse reads a trigger event. Its error is an [*UnsupportedError] where the payload is
 // JSON, but neither an HTTP request nor a timer's event, or where it is a callback.
 func Parse(payload []byte) (Event, error) {
+	payload = bytes.TrimPrefix(payload, []byte("\ufeff")) // a byte-order mark, of a file
 	if bytes.HasPrefix(bytes.TrimSpace(payload), []byte("<")) {
 		return Event{}, &UnsupportedError{notATrigger}
 	}
@@ -133,10 +134,11 @@ func nameTrigger(payload []byte) string {
 		Payload json.RawMessage              `json:"payload"`
 		CLS     json.RawMessage              `json:"clslogs"`
 
-		// Of callbacks: of jobs, of workflows, and of reviews in the Simple form.
-		JobsDetail        json.RawMessage `json:"JobsDetail"`
-		WorkflowExecution json.RawMessage `json:"WorkflowExecution"`
-		Data              struct {
+		// Of callbacks: of jobs and of workflows, with and without a root, and of reviews in the
+		// Simple form.
+		details
+		Response details `json:"Response"`
+		Data     struct {
 			TraceID json.RawMessage `json:"trace_id"`
 		} `json:"data"`
 	}
@@ -149,7 +151,7 @@ func nameTrigger(payload []byte) string {
 		}
 	}
 	switch {
-	case e.JobsDetail != nil || e.WorkflowExecution != nil || e.Data.TraceID != nil:
+	case e.isThere() || e.Response.isThere() || e.Data.TraceID != nil:
 		return notATrigger
 	case e.Payload != nil:
 		return "CLB"
@@ -159,3 +161,11 @@ func nameTrigger(payload []byte) string {
 		return "unknown"
 	}
 }
+
+// details are what a callback is about.
+type details struct {
+	JobsDetail        json.RawMessage `json:"JobsDetail"`
+	WorkflowExecution json.RawMessage `json:"WorkflowExecution"`
+}
+
+func (d details) isThere() bool { return d.JobsDetail != nil || d.WorkflowExecution != nil }

@@ -133,7 +133,9 @@ func TestParseCallback(t *testing.T) {
 		}
 		wantUnsupported(t, callback, "none", "this is a callback")
 		wantUnsupported(t, append([]byte("\n "), callback...), "none", "POST")
+		wantUnsupported(t, append([]byte("\ufeff"), callback...), "none", "POST")
 	}
+	wantUnsupported(t, []byte(`{"Response":{"EventName":"TaskFinish","JobsDetail":{"JobId":"j1"}}}`), "none", "POST")
 }
 
 func wantUnsupported(t *testing.T, payload []byte, name, says string) {
