@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -140,19 +141,14 @@ func newJobLine(r receive.Result, max int) jobLine {
 	}
 }
 
-// jsonBytes returns about how long the job is as JSON, and never less than that.
-func (j jobLine) jsonBytes() int {
-	const names = len(`{"id":"","kind":"","state":"","tag":"","outcome":""},`)
-	return names + len(j.ID) + len(j.Kind) + 2*len(j.State) + 2*len(j.Tag) + len(j.Outcome)
-}
-
 // listJobs returns the first jobs of a callback, as many as a log line can name.
 func listJobs(jobs []receive.Result) []jobLine {
 	var list []jobLine
 	bytes := 0
 	for _, r := range jobs[:min(len(jobs), maxJobs)] {
 		j := newJobLine(r, shortText/2)
-		if bytes += j.jsonBytes(); bytes > maxListed {
+		encoded, err := json.Marshal(j)
+		if bytes += len(encoded) + len(","); err != nil || bytes > maxListed {
 			break
 		}
 		list = append(list, j)

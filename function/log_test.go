@@ -350,7 +350,7 @@ func TestLogOfManyErrors(t *testing.T) {
 // whatever they say.
 func TestLogOfThousandJobs(t *testing.T) {
 	t.Parallel()
-	for name, text := range map[string]string{"usual": "Success", "long": strings.Repeat("x", 200), "quotes": strings.Repeat(`"`, 200), "controls": strings.Repeat("\u2028", 200), "wide": strings.Repeat("日", 200)} {
+	for name, text := range map[string]string{"usual": "ExtractDigitalWatermark", "long": strings.Repeat("x", 200), "quotes": strings.Repeat(`"`, 200), "controls": strings.Repeat("\u2028", 200), "wide": strings.Repeat("日", 200)} {
 		s := newSite(t, -1)
 		s.Inject(coslocal.Fault{Status: 403, Match: func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "9.json") }})
 		var body strings.Builder
