@@ -498,4 +498,8 @@ func TestCheckTagBucket(t *testing.T) {
 			}
 		}
 	}
+	o := store.Options{AppID: "1250000000"} // TAG_BUCKETS is not set: it is not to blame
+	if err := o.CheckTagBucket("a-1"); err == nil || !strings.Contains(err.Error(), "bucket a-1 is not of AppID 1250000000") {
+		t.Errorf("of a bucket of another account it says: %v", err)
+	}
 }

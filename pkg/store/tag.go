@@ -104,11 +104,10 @@ func (o Options) CheckTagBucket(bucket string) error {
 	if err := cosname.CheckBucket(bucket); err != nil {
 		return err
 	}
-	allowed := slices.Contains(o.TagBuckets, bucket)
-	if len(o.TagBuckets) == 0 {
-		allowed = cosname.AppID(bucket) == o.AppID
-	}
-	if !allowed {
+	switch {
+	case len(o.TagBuckets) == 0 && cosname.AppID(bucket) != o.AppID:
+		return fmt.Errorf("bucket %s is not of AppID %s: name it in TAG_BUCKETS if it is to be tagged", bucket, o.AppID)
+	case len(o.TagBuckets) > 0 && !slices.Contains(o.TagBuckets, bucket):
 		return fmt.Errorf("bucket %s is not one of TAG_BUCKETS", bucket)
 	}
 	return nil
