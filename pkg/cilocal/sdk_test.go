@@ -147,6 +147,13 @@ func TestSDKWorkflows(t *testing.T) {
 	if len(one.WorkflowExecution) != 1 || one.WorkflowExecution[0].State != "Success" || one.WorkflowExecution[0].Object != "in/a.mp4" {
 		t.Errorf("DescribeWorkflowExecution: %+v", one)
 	}
+	unnamed, err := s.AddRun(bucket, cilocal.Run{}, cilocal.Plan{})
+	must(t, err)
+	one, _, err = client.CI.DescribeWorkflowExecution(ctx, unnamed)
+	must(t, err)
+	if len(one.WorkflowExecution) != 1 || !strings.HasPrefix(one.WorkflowExecution[0].WorkflowId, "w") {
+		t.Errorf("a run of no workflow in particular: %+v", one)
+	}
 }
 
 // TestSDKCancel cancels a job that runs.

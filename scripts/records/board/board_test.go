@@ -601,6 +601,30 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// TestOddNames opens records whose ids have every kind of character that one can have in a
+// key.
+func TestOddNames(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for _, id := range []string{"A", "Z", "a", "z", "0", "9", "_", "-", "AZaz09_-"} {
+		source.Put("ci/jobs/"+id+".json", []byte(`{"version":2,"kind":"job","id":"`+id+`","state":"Success","detail":{}}`), day)
+	}
+	source.Put("ci/reviews/a~2B~2F~3D.json", []byte(`{"version":2,"kind":"review","id":"a+/=","state":"Success","detail":{}}`), day)
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	links := regexp.MustCompile(`<a class="id" href="([^"]+)"`).FindAllStringSubmatch(get(t, b, "/records").Body.String(), -1)
+	if len(links) != 10 {
+		t.Errorf("%d links, not 10: %q", len(links), links)
+	}
+	for _, link := range links {
+		if w := get(t, b, link[1]); w.Code != 200 {
+			t.Errorf("%s: %d", link[1], w.Code)
+		}
+	}
+}
+
 func TestFind(t *testing.T) {
 	t.Parallel()
 	b := newSample(t, 5, nil)
