@@ -83,7 +83,7 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 		rows[i] = catalog.RowOf(s)
 	}
 	if t.format.csv {
-		err = catalog.WriteCSV(t.out, rows)
+		err = t.printCSV(catalog.Cells(rows))
 	} else {
 		err = t.print(recordTable(found, t.now()), rows)
 	}

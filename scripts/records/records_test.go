@@ -395,3 +395,35 @@ func TestPrintable(t *testing.T) {
 		t.Errorf("a formula in %q", got)
 	}
 }
+
+// TestPrintableEverywhere has a stranger's commands to a terminal in every field that a
+// record has: none reaches it, in whatever form the record is printed.
+func TestPrintableEverywhere(t *testing.T) {
+	t.Parallel()
+	const evil = `x\u001b[2J\u009b2J\u202e\u007f\udb40\udc41`
+	c := newCloud(t)
+	body := `{"version":2,"kind":"job","id":"j1","state":"EVIL","code":"EVIL","message":"EVIL","tag":"EVIL","queueId":"EVIL","verdict":"EVIL",
+		"label":"EVIL","source":"EVIL","input":{"bucket":"EVIL","object":"EVIL"},"outputs":[{"bucket":"EVIL","object":"EVIL","md5":"EVIL"}],"detail":{"EVIL":"EVIL"}}`
+	unescaped := strings.NewReplacer(`\u009b`, "\u009b", `\u202e`, "\u202e", `\u007f`, "\u007f", `\udb40\udc41`, "\U000e0041")
+	c.putObject(recordBucket, "ci/jobs/j1.json", unescaped.Replace(strings.ReplaceAll(body, "EVIL", evil)))
+	c.putObject(recordBucket, "ci/history/jobs/j1/\u202e.json", strings.ReplaceAll(body, "EVIL", "y"+evil))
+	for _, command := range []string{"list", "show j1", "audit", "retag j1"} {
+		for _, form := range []string{"", "--json", "--csv"} {
+			args := strings.Fields(command + " " + form)
+			got := c.runOn(streams{width: 200, outTerminal: true}, "", args...)
+			if strings.ContainsAny(got.Out+got.Err, "\x1b\u009b\u202e\x7f\U000e0041") {
+				t.Errorf("%v: %q and %q", args, got.Out, got.Err)
+			}
+		}
+	}
+	var whole, escaped any
+	for s, value := range map[*streams]*any{{}: &whole, {outTerminal: true}: &escaped} {
+		got := c.runOn(*s, "", "show", "j1", "--json")
+		if err := json.Unmarshal([]byte(got.Out), value); err != nil {
+			t.Fatal(err, got)
+		}
+	}
+	if diff := cmp.Diff(whole, escaped); diff != "" {
+		t.Errorf("on a terminal the JSON says something else, -in a pipe +on a terminal:\n%s", diff)
+	}
+}

@@ -181,7 +181,7 @@ func (t *tool) printRecord(view *catalog.View, s shown, tagKey string) {
 		}
 	}
 	sum := view.Summary
-	state := sum.State
+	state := printable(sum.State)
 	if t.color {
 		state = colored("STATE", state, false)
 	}
@@ -252,7 +252,7 @@ func (t *tool) printHistory(versions []shownVersion) {
 		if i == 0 && !strings.Contains(v.Key, "/history/") {
 			name = "the record"
 		}
-		fmt.Fprintf(t.out, "\n%s, %s, written %s\n", name, printable(v.State), v.Recorded)
+		fmt.Fprintf(t.out, "\n%s, %s, written %s\n", printable(name), printable(v.State), v.Recorded)
 		for _, c := range v.Changes {
 			fmt.Fprintf(t.out, "  %s: %s → %s\n", printable(c.Path), printable(orNothing(c.Was)), printable(orNothing(c.Now)))
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf16"
 
 	"github.com/rivo/uniseg"
 	"github.com/schollz/progressbar/v3"
@@ -76,17 +78,62 @@ func age(t, now time.Time) cell {
 func (t *tool) print(rows table, value any) error {
 	switch {
 	case t.format.json:
-		e := json.NewEncoder(t.out)
-		e.SetEscapeHTML(false)
-		e.SetIndent("", "  ")
-		return e.Encode(value)
+		return t.printJSON(value)
 	case t.format.csv:
-		return catalog.WriteCells(t.out, rows.csv())
+		return t.printCSV(rows.csv())
 	case t.outTerminal:
 		return t.printAligned(rows)
 	default:
 		return t.printTabs(rows)
 	}
+}
+
+// printJSON prints JSON. On a terminal, what that would act on is written as an escape: the
+// JSON says the same.
+func (t *tool) printJSON(value any) error {
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(value); err != nil {
+		return err
+	}
+	if t.outTerminal {
+		_, err := io.WriteString(t.out, escapeJSON(text.String()))
+		return err
+	}
+	_, err := t.out.Write(text.Bytes())
+	return err
+}
+
+// escapeJSON writes as \uXXXX what is not printable in a JSON text, which is in strings
+// alone: encoding/json leaves DEL, U+009B and U+202E as they are.
+func escapeJSON(s string) string {
+	var escaped strings.Builder
+	for _, r := range s {
+		switch {
+		case r == '\n' || isPrintable(r):
+			escaped.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			fmt.Fprintf(&escaped, `\u%04x\u%04x`, high, low)
+		default:
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+		}
+	}
+	return escaped.String()
+}
+
+// printCSV prints CSV, on a terminal without what that would act on.
+func (t *tool) printCSV(cells [][]string) error {
+	if t.outTerminal {
+		for _, line := range cells {
+			for i := range line {
+				line[i] = printable(line[i])
+			}
+		}
+	}
+	return catalog.WriteCells(t.out, cells)
 }
 
 func (r table) csv() [][]string {
@@ -231,12 +278,15 @@ func printable(s string) string {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':
 			return ' '
-		case !unicode.IsPrint(r) && r != '\u00a0' && r != '\u3000':
+		case !isPrintable(r):
 			return '\uFFFD'
 		}
 		return r
 	}, s)
 }
+
+// isPrintable reports whether a terminal shows a character, a space among them.
+func isPrintable(r rune) bool { return unicode.IsPrint(r) || r == '\u00a0' || r == '\u3000' }
 
 // progress shows on a terminal how far something is. Elsewhere it is silent.
 type progress struct{ bar *progressbar.ProgressBar }

@@ -52,7 +52,10 @@ func utc(t time.Time) string {
 
 // WriteCSV writes rows with a header. A cell that a spreadsheet would take for a formula
 // gets an apostrophe in front: what is in it was written by strangers.
-func WriteCSV(w io.Writer, rows []Row) error {
+func WriteCSV(w io.Writer, rows []Row) error { return WriteCells(w, Cells(rows)) }
+
+// Cells returns the cells of rows, under a header.
+func Cells(rows []Row) [][]string {
 	table := [][]string{{"state", "kind", "id", "type", "input", "recorded", "created", "started", "ended", "tookSeconds",
 		"code", "message", "verdict", "label", "queue", "source", "key", "bytes", "problem"}}
 	for _, r := range rows {
@@ -60,7 +63,7 @@ func WriteCSV(w io.Writer, rows []Row) error {
 			strconv.FormatFloat(r.Took, 'f', -1, 64), r.Code, r.Message, r.Verdict, r.Label, r.Queue, r.Source, r.Key,
 			strconv.FormatInt(r.Bytes, 10), r.Problem})
 	}
-	return WriteCells(w, table)
+	return table
 }
 
 // WriteCells writes a table as CSV, each cell made safe for a spreadsheet.
