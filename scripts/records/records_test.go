@@ -18,6 +18,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/receive"
 	"github.com/ci-callback/ci-callback/pkg/store"
 )
@@ -349,9 +350,12 @@ func TestManyOutputs(t *testing.T) {
 	c := newCloud(t)
 	outputs := strings.Repeat(fmt.Sprintf(`{"bucket":%q,"region":%q,"object":"a"},`, mediaBucket, region), 203)
 	c.putObject(recordBucket, "ci/jobs/j1.json", `{"version":2,"kind":"job","id":"j1","state":"Success","outputs":[`+strings.TrimSuffix(outputs, ",")+`],"detail":{}}`)
-	got := c.runOn(streams{width: 80, outTerminal: true}, "", "show", "j1").Out
-	if n := strings.Count(got, "\noutput "); n != 200 || !strings.Contains(got, "           and 3 more outputs\n") {
-		t.Errorf("%d outputs in\n%s", n, got)
+	got := c.runOn(streams{width: 80, outTerminal: true}, "", "show", "j1")
+	if n := strings.Count(got.Out, "\noutput "); n != 200 || got.Err != "Not shown: 3 of 203 outputs.\n" {
+		t.Errorf("%d outputs, and %q", n, got.Err)
+	}
+	if got := c.run("show", "j1", "--json").Out; !strings.Contains(got, `"outputsNotShown": 3`) {
+		t.Errorf("the JSON does not say that outputs are not shown: %.300s", got)
 	}
 }
 
@@ -425,5 +429,69 @@ func TestPrintableEverywhere(t *testing.T) {
 	}
 	if diff := cmp.Diff(whole, escaped); diff != "" {
 		t.Errorf("on a terminal the JSON says something else, -in a pipe +on a terminal:\n%s", diff)
+	}
+}
+
+// TestManyVersions says that versions were not read, and changes not named.
+func TestManyVersions(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.putObject(recordBucket, "ci/jobs/j1.json", `{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}}`)
+	for i := range 20 {
+		c.putObject(recordBucket, fmt.Sprintf("ci/history/jobs/j1/%d.json", i), fmt.Sprintf(`{"version":2,"kind":"job","id":"j1","state":"Failed","code":"%d","detail":{}}`, i))
+	}
+	c.putObject(recordBucket, "ci/history/jobs/j1/a.json", `{"version":2,"kind":"job","id":"j1","state":"Submitted","detail":[`+strings.Repeat("0,", 502)+`0]}`)
+	if got := c.runOn(streams{outTerminal: true}, "", "show", "j1").Err; !strings.Contains(got, "Not shown: 1 of 22 versions.\n") {
+		t.Errorf("%q does not say that a version is not shown", got)
+	}
+	if got := c.run("show", "j1", "--json").Out; !strings.Contains(got, `"versionsNotShown": 1`) {
+		t.Error("the JSON does not say that a version is not shown")
+	}
+}
+
+// TestShowHistory has a version in the history that is newer than the record, and a prefix
+// that looks like the history's.
+func TestShowHistory(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.environ = append(c.environ, "RECORD_PREFIX=a/history/")
+	c.putObject(recordBucket, "a/history/jobs/j1.json", string(encoded(t, job("j1", "Failed", "2026-11-27T10:00:35+0800"))))
+	c.putObject(recordBucket, "a/history/history/jobs/j1/newer.json", string(encoded(t, job("j1", "Success", "2026-11-27T10:02:10+0800"))))
+	if got := c.run("show", "j1").Out; !strings.Contains(got, "\nhistory\ta/history/history/jobs/j1/newer.json\n") || strings.Contains(got, "\nhistory\ta/history/jobs/") {
+		t.Errorf("in a pipe the history is\n%s", got)
+	}
+	person := c.runOn(streams{outTerminal: true}, "", "show", "j1").Out
+	if !strings.Contains(person, "\nversion newer, Success,") || !strings.Contains(person, "\nthe record, Failed,") {
+		t.Errorf("on a terminal the history is\n%s", person)
+	}
+}
+
+// encoded returns the bytes of the record of a callback.
+func encoded(t *testing.T, body string) []byte {
+	t.Helper()
+	callback, err := model.Decode([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := callback.Records[0].Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return record
+}
+
+// TestShowInPipe has what a person is told for other programs too.
+func TestShowInPipe(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.sample("review-image-detail.json")
+	c.putObject(recordBucket, "ci/jobs/jbroken.json", "<no record/>")
+	for id, words := range map[string]string{
+		"si00000000000000000000000000000a01": "\nverdict\tviolation\nlabel\tAds\n",
+		"jbroken":                            "\nproblem\tnot JSON: ",
+	} {
+		if got := c.run("show", id).Out; !strings.Contains(got, words) {
+			t.Errorf("%q is not in\n%s", words, got)
+		}
 	}
 }

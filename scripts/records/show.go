@@ -41,6 +41,10 @@ type shown struct {
 	History  []shownVersion  `json:"history,omitempty"` // the newest first
 	Outputs  []shownOutput   `json:"outputs,omitempty"`
 	Problem  string          `json:"problem,omitempty"`
+
+	// How many there are beyond those above.
+	VersionsNotShown int `json:"versionsNotShown,omitempty"`
+	OutputsNotShown  int `json:"outputsNotShown,omitempty"`
 }
 
 type shownVersion struct {
@@ -48,7 +52,10 @@ type shownVersion struct {
 	Recorded string           `json:"recorded"`
 	State    string           `json:"state,omitempty"`
 	Source   string           `json:"source,omitempty"`
+	Current  bool             `json:"current,omitempty"` // it is the record; the others are in its history
 	Changes  []catalog.Change `json:"changes,omitempty"` // from the version before
+
+	ChangesNotShown int `json:"changesNotShown,omitempty"`
 }
 
 type shownOutput struct {
@@ -70,24 +77,39 @@ func (t *tool) show(ctx context.Context, id string) error {
 	}
 	s := shown{
 		Key: view.Key, Recorded: view.LastModified.UTC().Format(time.RFC3339), Bytes: view.Size,
-		Record: view.Body, Problem: view.Summary.Problem,
+		Record: view.Body, Problem: view.Summary.Problem, VersionsNotShown: view.Omitted,
 	}
 	if !json.Valid(view.Body) {
 		s.Record, _ = json.Marshal(string(view.Body))
 	}
 	for _, v := range view.Versions {
 		s.History = append(s.History, shownVersion{
-			Key: v.Key, Recorded: v.LastModified.UTC().Format(time.RFC3339), State: v.Summary.State, Source: v.Summary.Source, Changes: v.Changes,
+			Key: v.Key, Recorded: v.LastModified.UTC().Format(time.RFC3339), State: v.Summary.State, Source: v.Summary.Source,
+			Current: v.Current, Changes: v.Changes, ChangesNotShown: v.More,
 		})
 	}
 	if view.Record != nil {
 		s.Outputs = lookAt(ctx, w.store, view.Record.Outputs)
+		s.OutputsNotShown = len(view.Record.Outputs) - len(s.Outputs)
 	}
 	if t.outTerminal && !t.format.json && !t.format.csv {
 		t.printRecord(view, s, w.config.MD5TagKey)
-		return nil
+	} else if err := t.print(factTable(view, s), s); err != nil {
+		return err
 	}
-	return t.print(factTable(view, s), s)
+	t.sayNotShown(s.OutputsNotShown, len(s.Outputs), "outputs")
+	t.sayNotShown(s.VersionsNotShown, len(s.History), "versions")
+	for _, v := range s.History {
+		t.sayNotShown(v.ChangesNotShown, len(v.Changes), "changes from one version to the next")
+	}
+	return nil
+}
+
+// sayNotShown says where there is more than was printed.
+func (t *tool) sayNotShown(n, shown int, what string) {
+	if n > 0 {
+		t.say("Not shown: %s of %s %s.", catalog.Count(n), catalog.Count(n+shown), what)
+	}
 }
 
 const (
@@ -148,6 +170,9 @@ func factTable(view *catalog.View, s shown) table {
 	add("id", row.ID)
 	add("state", row.State)
 	add("type", row.Type)
+	add("problem", row.Problem)
+	add("verdict", row.Verdict)
+	add("label", row.Label)
 	add("code", row.Code)
 	add("message", row.Message)
 	add("input", row.Input)
@@ -167,8 +192,10 @@ func factTable(view *catalog.View, s shown) table {
 		}
 		add(name+".problem", o.Problem)
 	}
-	for _, v := range s.History[min(1, len(s.History)):] {
-		add("history", v.Key)
+	for _, v := range s.History {
+		if !v.Current {
+			add("history", v.Key)
+		}
 	}
 	return r
 }
@@ -198,9 +225,6 @@ func (t *tool) printRecord(view *catalog.View, s shown, tagKey string) {
 	line("record", fmt.Sprintf("%s, %s", s.Key, catalog.Bytes(s.Bytes)))
 	for _, o := range s.Outputs {
 		line("output", fmt.Sprintf("%s/%s  %s", o.Bucket, o.Key, outputWords(o, tagKey)))
-	}
-	if view.Record != nil && len(view.Record.Outputs) > len(s.Outputs) {
-		line("", fmt.Sprintf("and %s more outputs", catalog.Count(len(view.Record.Outputs)-len(s.Outputs))))
 	}
 	t.printHistory(s.History)
 }
@@ -247,9 +271,9 @@ func (t *tool) printHistory(versions []shownVersion) {
 	if len(versions) < 2 {
 		return
 	}
-	for i, v := range versions {
+	for _, v := range versions {
 		name := "version " + catalog.ShortHash(v.Key)
-		if i == 0 && !strings.Contains(v.Key, "/history/") {
+		if v.Current {
 			name = "the record"
 		}
 		fmt.Fprintf(t.out, "\n%s, %s, written %s\n", printable(name), printable(v.State), v.Recorded)
