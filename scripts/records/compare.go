@@ -82,7 +82,7 @@ func reconcileWords(m *mend.Mender) []string {
 	return append(lines, "Records that are missing are written, and those that CI contradicts are replaced; the others go to the history.")
 }
 
-func (t *tool) printReconciled(ctx context.Context, result reconcile.Result, dryRun bool, failed error) error {
+func (t *tool) printReconciled(ctx context.Context, result mend.Reconciled, dryRun bool, failed error) error {
 	r := table{columns: []column{{name: "OUTCOME"}, {name: "JOB", least: 13}, {name: "TYPE", least: 8}, {name: "BUCKET", least: 10}, {name: "WAS"}, {name: "CI"}}}
 	findings := []any{}
 	// They were found in any order; what is printed has one.
@@ -100,9 +100,22 @@ func (t *tool) printReconciled(ctx context.Context, result reconcile.Result, dry
 		"checked": result.Checked, "recorded": result.Recorded, "repaired": result.Repaired, "replaced": result.Replaced,
 		"unknown": result.Unknown, "pending": result.Pending, "complete": result.Complete, "dryRun": dryRun, "findings": findings,
 	}
+	if n := result.NotShown(); n > 0 {
+		value["findingsNotShown"] = n
+	}
+	if len(result.Warnings) > 0 {
+		value["warnings"] = result.Warnings
+	}
 	if err := t.print(r, value); err != nil {
 		return err
 	}
+	for _, warning := range result.Warnings {
+		t.say("%s", warning)
+	}
+	if len(result.Warnings) > 0 {
+		t.say("What is named above is asked for again by no later run of this command: repeat it.")
+	}
+	t.sayNotShown(result.NotShown(), len(findings), "findings")
 	would := ""
 	if dryRun {
 		would = " (a dry run: nothing was written)"
@@ -114,7 +127,7 @@ func (t *tool) printReconciled(ctx context.Context, result reconcile.Result, dry
 		return context.Cause(ctx)
 	case failed != nil:
 		return failed
-	case len(result.Findings) > 0 || !result.Complete:
+	case len(result.Findings) > 0 || len(result.Warnings) > 0 || !result.Complete:
 		return errFindings
 	}
 	return nil

@@ -116,6 +116,74 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
+// TestReconcileWarns compares jobs of which some could not be compared, recorded or tagged.
+// No later run asks for them, so that this one says so.
+func TestReconcileWarns(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		arrange func(*cloud)
+		want    int
+		says    []string
+	}{
+		"record_refused": {func(c *cloud) {
+			c.lost("Transcode")
+			c.cos.Deny(func(r coslocal.Request) bool { return strings.HasPrefix(r.Key, "ci/jobs/") })
+		}, exitFindings, []string{"COS refuses the record of a job", "id j", "AccessDenied", "1 pending"}},
+		"unknown_type": {func(c *cloud) { c.environ = append(c.environ, "RECONCILE_TYPES=Bogus") }, exitFindings, []string{"CI does not know this type", "type Bogus"}},
+		"tags_refused": {func(c *cloud) {
+			c.environ = append(c.environ, "TAG_MD5=true")
+			c.lost("Transcode")
+			c.run("reconcile", "--yes")
+			if err := c.cos.SetTags(mediaBucket, "out/b.mp4", nil); err != nil {
+				c.t.Fatal(err)
+			}
+			c.cos.Deny(func(r coslocal.Request) bool { return r.Action() == "PutObjectTagging" })
+		}, exitFindings, []string{"COS refuses to tag an output of a job", "1 recorded, 0 repaired"}},
+		"run_refused": {func(c *cloud) {
+			c.environ = append(c.environ, "RECONCILE_WORKFLOWS=w1")
+			c.lostRun()
+			c.ci.Deny(func(r coslocal.Request) bool { return strings.HasSuffix(r.Key, "workflowexecution/i1") })
+		}, exitFindings, []string{"CI does not give a run of a workflow", "id i1", "1 pending"}},
+		"running": {func(c *cloud) {
+			if _, err := c.ci.AddJob(mediaBucket, cilocal.Job{Tag: "Transcode", Input: cilocal.Object{Key: "in/b.mov"}}, cilocal.Plan{Run: time.Hour}); err != nil {
+				c.t.Fatal(err)
+			}
+		}, exitFine, []string{"1 pending"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCloud(t)
+			test.arrange(c)
+			got := c.run("reconcile", "--yes")
+			for _, words := range test.says {
+				if !strings.Contains(got.Err, words) {
+					t.Errorf("%q is not in %q", words, got.Err)
+				}
+			}
+			if got.Exit != test.want {
+				t.Errorf("exit %d, not %d: %s", got.Exit, test.want, got.Err)
+			}
+			var shown struct{ Warnings []string }
+			if err := json.Unmarshal([]byte(c.run("reconcile", "--yes", "--json").Out), &shown); err != nil || len(shown.Warnings) != test.want {
+				t.Errorf("warnings %q, %v", shown.Warnings, err)
+			}
+		})
+	}
+}
+
+// TestReconcileMany names 100 findings of a bucket, and says how many more there are.
+func TestReconcileMany(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	for range 103 {
+		c.lost("Transcode")
+	}
+	got := c.run("reconcile", "--dry-run", "--json")
+	if !strings.Contains(got.Out, `"findingsNotShown": 3`) || !strings.Contains(got.Err, "Not shown: 3 of 103 findings.\n") {
+		t.Errorf("%.500s\n%s", got.Out, got.Err)
+	}
+}
+
 // TestRetag tags an output that was not tagged when its callback came.
 func TestRetag(t *testing.T) {
 	t.Parallel()

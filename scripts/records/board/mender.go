@@ -140,7 +140,7 @@ func (w words) Reconcile(ctx context.Context, since time.Duration, progress func
 		}
 		lines = append(lines, fmt.Sprintf("%s %s: %s, was %s, CI says %s", f.Type, f.ID, f.Outcome, was, f.State))
 	}
-	return lines, err
+	return append(lines, result.Warnings...), err
 }
 
 // AskWith returns a function for Options.AskCI that asks CI about the jobs of one bucket.

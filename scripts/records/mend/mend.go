@@ -3,6 +3,7 @@ package mend
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -61,21 +62,43 @@ func (m *Mender) Types() []string {
 // Workflows returns the workflows whose runs Reconcile compares.
 func (m *Mender) Workflows() []reconcile.Workflow { return m.options.Workflows }
 
+// Reconciled is what Reconcile did.
+type Reconciled struct {
+	reconcile.Result
+	// Warnings say what could not be compared, recorded or tagged, and why: up to 100
+	// sentences, and one that counts the others. No later run asks for these jobs again.
+	Warnings []string
+}
+
+// NotShown returns how many jobs are not among the findings, of which a bucket has up to
+// 100, though they were mended or are unknown to CI.
+func (r Reconciled) NotShown() int {
+	n := r.Repaired + r.Replaced + r.Unknown
+	for _, f := range r.Findings {
+		if f.Outcome != reconcile.Rejected {
+			n--
+		}
+	}
+	return n
+}
+
 // Reconcile compares the jobs that CI lists, created within the last since, with the
 // records, and mends those that are missing or wrong. A dry run only says what it would
 // do. The state of the function's own comparisons is neither read nor written.
-func (m *Mender) Reconcile(ctx context.Context, since time.Duration, dryRun bool, progress func(reconcile.Progress)) (reconcile.Result, error) {
+func (m *Mender) Reconcile(ctx context.Context, since time.Duration, dryRun bool, progress func(reconcile.Progress)) (Reconciled, error) {
 	if m.options.CI == nil {
-		return reconcile.Result{}, errNoCI
+		return Reconciled{}, errNoCI
 	}
 	if len(m.options.Buckets) == 0 {
-		return reconcile.Result{}, ErrNoBuckets
+		return Reconciled{}, ErrNoBuckets
 	}
-	return reconcile.Run(ctx, reconcile.Options{
+	var warned warnings
+	result, err := reconcile.Run(ctx, reconcile.Options{
 		Buckets: m.options.Buckets, Types: m.Types(), Workflows: m.options.Workflows, Since: since,
 		CI: m.options.CI, Store: m.options.Store, Receiver: m.receiver(),
-		Stateless: true, DryRun: dryRun, Progress: progress,
+		Stateless: true, DryRun: dryRun, Progress: progress, Log: slog.New(&warned),
 	})
+	return Reconciled{result, warned.all()}, err
 }
 
 // A PlannedTag is an output, and why it is not to be tagged.

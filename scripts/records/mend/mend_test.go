@@ -369,7 +369,7 @@ func TestReconcile(t *testing.T) {
 	}
 }
 
-func outcomes(r reconcile.Result) map[string]reconcile.Outcome {
+func outcomes(r mend.Reconciled) map[string]reconcile.Outcome {
 	of := map[string]reconcile.Outcome{}
 	for _, f := range r.Findings {
 		of[f.ID] = f.Outcome
