@@ -217,10 +217,12 @@ func (t *tool) printAudit(ctx context.Context, rows []shownAudit, counts map[men
 			}
 		}
 	}
-	if len(words) == 0 {
-		words = []string{"no records"}
+	switch {
+	case len(words) > 0:
+		t.say("%s.", strings.Join(words, ", "))
+	case failed == nil:
+		t.say("no records.")
 	}
-	t.say("%s.", strings.Join(words, ", "))
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

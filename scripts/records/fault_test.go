@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 )
 
@@ -87,5 +89,54 @@ func TestBoardUnreachable(t *testing.T) {
 		}
 		stop()
 		<-ended
+	})
+}
+
+// TestOneRefused has one record that COS does not give: it is named, the others are shown.
+func TestOneRefused(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	known := c.ended("Transcode")
+	c.receive(job("jrefused", "Failed", "2026-11-27T10:00:35+0800"))
+	c.cos.Deny(func(r coslocal.Request) bool { return r.Key == "ci/jobs/jrefused.json" })
+	list := c.run("list", "--json")
+	var rows []struct{ State, Kind, ID, Problem string }
+	if err := json.Unmarshal([]byte(list.Out), &rows); err != nil || len(rows) != 2 || list.Exit != exitFindings {
+		t.Fatalf("%v, %+v", err, list)
+	}
+	for _, row := range rows {
+		if isRefused := row.ID == "jrefused"; row.Kind != "job" || isRefused != strings.Contains(row.Problem, "AccessDenied") || isRefused != (row.State == "") {
+			t.Errorf("%+v", row)
+		}
+	}
+	const says = "1 of the records looked at could not be read, the first because: "
+	for args, want := range map[string]string{"list": "Success\t" + known, "list --state Success": "Success\t" + known, "list --state Failed": ""} {
+		if got := c.run(strings.Fields(args)...); got.Exit != exitFindings || !strings.Contains(got.Err, says) || !strings.Contains(got.Out, want) {
+			t.Errorf("%s: %+v", args, got)
+		}
+	}
+	audit := c.run("audit", "--all")
+	if audit.Exit != exitFindings || !strings.Contains(audit.Out, "cannot be asked\tjrefused\t") || !strings.Contains(audit.Out, "confirmed\t"+known) {
+		t.Errorf("audit: %+v", audit)
+	}
+	if !strings.Contains(audit.Err, "1 confirmed, 1 cannot be asked.") {
+		t.Errorf("audit says %q", audit.Err)
+	}
+}
+
+// TestNoRecords says that there are none only where it is known.
+func TestNoRecords(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	if got := c.run("audit"); got.Exit != exitFine || got.Err != "no records.\n" {
+		t.Errorf("%+v", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newCloud(t)
+		c.ended("Transcode")
+		c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return r.Action() == "GetObject" }, Status: http.StatusServiceUnavailable})
+		if got := c.run("audit"); got.Exit != exitFindings || strings.Contains(got.Err, "no records") {
+			t.Errorf("%+v", got)
+		}
 	})
 }

@@ -74,7 +74,7 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 	if err != nil {
 		return err
 	}
-	found, looked, err := t.match(ctx, w.catalog, entries, f, limit)
+	found, refused, looked, err := t.match(ctx, w.catalog, entries, f, limit)
 	if err != nil {
 		return err
 	}
@@ -99,6 +99,10 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 		t.say("%s shown, of %s records looked at; %s older ones were not. --limit 0 shows all.",
 			catalog.Count(len(found)), catalog.Count(looked), catalog.Count(len(entries)-looked))
 	}
+	if len(refused) > 0 {
+		t.say("%s of the records looked at could not be read, the first because: %s", catalog.Count(len(refused)), refused[0].Problem)
+		return errFindings
+	}
 	return nil
 }
 
@@ -120,8 +124,8 @@ func (t *tool) listEntries(ctx context.Context, c *catalog.Catalog, kinds []mode
 const readAhead = 512
 
 // match reads records, the newest first, until as many match as are wanted, and returns
-// how many were looked at.
-func (t *tool) match(ctx context.Context, c *catalog.Catalog, entries []catalog.Entry, f catalog.Filter, limit int) (found []*catalog.Summary, looked int, err error) {
+// how many were looked at, and which of these COS refuses.
+func (t *tool) match(ctx context.Context, c *catalog.Catalog, entries []catalog.Entry, f catalog.Filter, limit int) (found, refused []*catalog.Summary, looked int, err error) {
 	bar := t.progress("reading", len(entries))
 	defer bar.end()
 	for looked < len(entries) {
@@ -131,20 +135,23 @@ func (t *tool) match(ctx context.Context, c *catalog.Catalog, entries []catalog.
 		}
 		summaries, err := c.Summaries(ctx, entries[looked:looked+n])
 		if err != nil {
-			return found, looked, err
+			return found, refused, looked, err
 		}
 		for _, s := range summaries {
 			looked++
+			if s != nil && s.Refused {
+				refused = append(refused, s)
+			}
 			if s == nil || !f.Match(s) {
 				continue
 			}
 			if found = append(found, s); limit > 0 && len(found) == limit {
-				return found, looked, nil
+				return found, refused, looked, nil
 			}
 		}
 		bar.set(looked)
 	}
-	return found, looked, nil
+	return found, refused, looked, nil
 }
 
 // recordTable returns the table of list.

@@ -10,8 +10,10 @@ import (
 	"sync"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/parallel"
+	"github.com/ci-callback/ci-callback/pkg/store"
 )
 
 // maxReads is how many requests are under way at a time.
@@ -137,16 +139,27 @@ func (c *Catalog) Get(ctx context.Context, key string) (Object, error) {
 	return object, err
 }
 
-// ReadAll hands the objects of entries to use, which is called by up to 64 goroutines at
-// a time. An object that is gone by now is passed over.
-func (c *Catalog) ReadAll(ctx context.Context, entries []Entry, use func(i int, o Object) error) error {
+// ReadAll hands the objects of entries to use, and the errors of those that COS refuses to
+// refused. Both are called by up to 64 goroutines at a time. An object that is gone by now
+// is passed over.
+func (c *Catalog) ReadAll(ctx context.Context, entries []Entry, use func(i int, o Object) error, refused func(i int, err error)) error {
 	return forEach(ctx, len(entries), maxReads, func(ctx context.Context, i int) error {
 		err := c.read(ctx, entries[i].Key, func(o Object) error { return use(i, o) })
-		if errors.Is(err, ErrNotFound) {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case isRefused(err):
+			refused(i, err)
 			return nil
 		}
 		return err
 	})
+}
+
+// isRefused reports whether an error is about one object, and says nothing of the others:
+// COS answers and does not give it, or it is too long.
+func isRefused(err error) bool {
+	return errors.Is(err, cosclient.ErrMisconfigured) || errors.Is(err, store.ErrTooLong)
 }
 
 // read is the source's Read, with at most 64 of them under way at a time.
@@ -200,8 +213,8 @@ func (c *Catalog) remember(s *Summary) {
 
 // Summaries reads entries, up to 64 at a time, and returns a summary of each, in the
 // same order. What was read before and has not changed since costs no request. An object
-// that is gone by now has a nil summary; what is no record has one that says so. After
-// an error, or once ctx has ended, the summaries that were read are there, and the others
+// that is gone by now has a nil summary; what is no record, or what COS refuses, has one
+// that says so. After an error, or once ctx has ended, the summaries that were read are there, and the others
 // are nil.
 func (c *Catalog) Summaries(ctx context.Context, entries []Entry) ([]*Summary, error) {
 	summaries := make([]*Summary, len(entries))
@@ -224,6 +237,9 @@ func (c *Catalog) summary(ctx context.Context, e Entry) (*Summary, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil
+	case isRefused(err): // not remembered: it may be given the next time
+		return &Summary{Key: e.Key, ETag: e.ETag, Size: e.Size, Recorded: e.LastModified, ID: IDOfKey(e.Key), Kind: KindOfKey(e.Key),
+			Problem: err.Error(), Refused: true}, nil
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", e.Key, err)
 	}

@@ -403,17 +403,17 @@ func TestReadAll(t *testing.T) {
 	err = c.ReadAll(t.Context(), entries, func(i int, o catalog.Object) error {
 		got[i] = string(o.Body)
 		return nil
-	})
+	}, nil)
 	if diff := cmp.Diff([]string{"c", "", "a"}, got); diff != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, diff)
 	}
 	broken := errors.New("broken")
-	if err := c.ReadAll(t.Context(), entries, func(int, catalog.Object) error { return broken }); !errors.Is(err, broken) {
+	if err := c.ReadAll(t.Context(), entries, func(int, catalog.Object) error { return broken }, nil); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
-	if err := c.ReadAll(ctx, entries, func(int, catalog.Object) error { return nil }); !errors.Is(err, broken) {
+	if err := c.ReadAll(ctx, entries, func(int, catalog.Object) error { return nil }, nil); !errors.Is(err, broken) {
 		t.Errorf("after the end: error %v", err)
 	}
 }

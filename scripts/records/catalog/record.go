@@ -53,7 +53,7 @@ const maxVersions = 20
 // nameInKey returns the last part of a key for an id: model's escapes, or the id itself where
 // it is written as in a key.
 func nameInKey(kind model.Kind, id string) string {
-	return idOfKey((&model.Record{Kind: kind, ID: id}).Key(""))
+	return IDOfKey((&model.Record{Kind: kind, ID: id}).Key(""))
 }
 
 // Find returns the record of an id, of whatever kind, with its history. The id may be
@@ -155,7 +155,7 @@ func versionsOf(current Object, history []*Object) []Version {
 // ShortHash returns the first characters of the hash that names a version of a history
 // or a rejected body, enough to tell it apart.
 func ShortHash(key string) string {
-	name := idOfKey(key)
+	name := IDOfKey(key)
 	return name[:min(12, len(name))]
 }
 

@@ -30,6 +30,7 @@ type Summary struct {
 	Created, Started, Ended time.Time // zero where the record has none
 
 	Problem string // why the object is no record; then only the object's fields and the id are set
+	Refused bool   // the problem is that COS does not give the object
 }
 
 const (
@@ -50,7 +51,7 @@ type summaryFields struct {
 
 // Summarize makes a summary of an object that is, or should be, a record.
 func Summarize(o Object) *Summary {
-	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: idOfKey(o.Key), Kind: KindOfKey(o.Key)}
+	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: IDOfKey(o.Key), Kind: KindOfKey(o.Key)}
 	var f summaryFields
 	if err := json.Unmarshal(o.Body, &f); err != nil {
 		s.Problem = "not JSON: " + err.Error()
@@ -125,8 +126,8 @@ func KindOfKey(key string) model.Kind {
 	return ""
 }
 
-// idOfKey returns the id as it stands in a record's key.
-func idOfKey(key string) string {
+// IDOfKey returns the id as it stands in a record's key.
+func IDOfKey(key string) string {
 	return strings.TrimSuffix(key[strings.LastIndexByte(key, '/')+1:], ".json")
 }
 
@@ -143,4 +144,4 @@ func (s *Summary) Took() (time.Duration, bool) {
 }
 
 // NameInKey returns the id as it stands in the record's key and in the board's URLs.
-func (s *Summary) NameInKey() string { return idOfKey(s.Key) }
+func (s *Summary) NameInKey() string { return IDOfKey(s.Key) }

@@ -85,7 +85,8 @@ type audit struct {
 // subject is a record that is asked about.
 type subject struct {
 	Audited
-	record *model.Record // without its detail
+	record  *model.Record // without its detail
+	refused error         // why COS does not give it
 }
 
 // chunk reads records and asks about them.
@@ -95,9 +96,16 @@ func (a *audit) chunk(ctx context.Context, entries []catalog.Entry) error {
 		subjects[i] = newSubject(o)
 		a.advance(1, 0)
 		return nil
+	}, func(i int, err error) {
+		key := entries[i].Key
+		subjects[i] = subject{Audited: Audited{Key: key, Kind: catalog.KindOfKey(key), ID: catalog.IDOfKey(key), Verdict: NotAsked, Reason: err.Error()}, refused: err}
 	})
 	if err != nil {
 		return err
+	}
+	var refused error
+	for _, s := range subjects {
+		refused = cmp.Or(refused, s.refused)
 	}
 	batches := a.batches(subjects)
 	errs := parallel.ForEach(len(batches), ci.MaxRequests, func(i int) error {
@@ -106,7 +114,7 @@ func (a *audit) chunk(ctx context.Context, entries []catalog.Entry) error {
 		}
 		return a.ask(ctx, batches[i])
 	})
-	return errors.Join(dedupe(errs)...)
+	return errors.Join(dedupe(append(errs, refused))...)
 }
 
 // dedupe keeps the first of the errors that read alike.
@@ -170,6 +178,10 @@ func (a *audit) batches(subjects []subject) []batch {
 	for _, s := range subjects {
 		if s.Key == "" { // it was gone when it was to be read
 			a.advance(0, 1)
+			continue
+		}
+		if s.refused != nil {
+			a.judge(s, NotAsked, "", s.Reason)
 			continue
 		}
 		if s.Verdict == NotRecord {
