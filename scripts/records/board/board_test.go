@@ -642,6 +642,42 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindWithoutCOS does not take a bucket that does not answer for one without the record.
+func TestFindWithoutCOS(t *testing.T) {
+	t.Parallel()
+	w := get(t, newBoard(t, broken{}, nil), "/find?q=j1")
+	if w.Code != http.StatusBadGateway || !strings.Contains(w.Body.String(), "COS is on fire") {
+		t.Errorf("%d, to %q: %s", w.Code, w.Header().Get("Location"), w.Body)
+	}
+}
+
+// TestOddPrefix has records below a prefix that does not end with a slash, and one that
+// says of itself that it is of another kind. All links stay on the board.
+func TestOddPrefix(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for _, id := range []string{"jf1", "jf2"} {
+		kind := map[string]string{"jf1": "job", "jf2": "elsewhere"}[id]
+		source.Put("xjobs/"+id+".json", []byte(`{"version":2,"kind":"`+kind+`","id":"`+id+`","state":"Success"}`), day)
+	}
+	b := newBoard(t, source, func(o *board.Options) { o.Catalog = catalog.New(source, "x") })
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := get(t, b, "/records?kind=job&since=all").Body.String()
+	for _, id := range []string{"jf1", "jf2"} {
+		if !strings.Contains(list, `href="/jobs/`+id) {
+			t.Errorf("no link to %s on the page", id)
+		}
+		if to := get(t, b, "/find?q="+id).Header().Get("Location"); to != "/jobs/"+id {
+			t.Errorf("%s is found at %q", id, to)
+		}
+	}
+	if strings.Contains(list, `href="//`) {
+		t.Error("a link leads to another host")
+	}
+}
+
 // TestEmpty shows what a reader sees before there is anything.
 func TestEmpty(t *testing.T) {
 	t.Parallel()

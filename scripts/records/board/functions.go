@@ -12,26 +12,27 @@ import (
 // functions are what templates may call beside the methods of view.
 func functions(a assets) template.FuncMap {
 	return template.FuncMap{
-		"asset":    func(name string) template.URL { return template.URL(a.path(name)) },
-		"glyph":    glyph,
-		"word":     stateWord,
-		"bytes":    catalog.Bytes,
-		"duration": catalog.Duration,
-		"count":    catalog.Count,
-		"middle":   catalog.Middle,
-		"took":     took,
-		"wait":     wait,
-		"plural":   plural,
-		"list":     func(items ...string) []string { return items },
-		"join":     strings.Join,
-		"hash":     catalog.ShortHash,
-		"recordPath": func(s *catalog.Summary) string {
-			return "/" + s.Kind.Folder() + "/" + s.NameInKey()
-		},
-		"inputKey": inputKey,
-		"args":     func(values ...any) []any { return values },
+		"asset":      func(name string) template.URL { return template.URL(a.path(name)) },
+		"glyph":      glyph,
+		"word":       stateWord,
+		"bytes":      catalog.Bytes,
+		"duration":   catalog.Duration,
+		"count":      catalog.Count,
+		"middle":     catalog.Middle,
+		"took":       took,
+		"wait":       wait,
+		"plural":     plural,
+		"list":       func(items ...string) []string { return items },
+		"join":       strings.Join,
+		"hash":       catalog.ShortHash,
+		"recordPath": recordPath,
+		"inputKey":   inputKey,
+		"args":       func(values ...any) []any { return values },
 	}
 }
+
+// recordPath returns the path of the page of a record.
+func recordPath(s *catalog.Summary) string { return "/" + s.Kind.Folder() + "/" + s.NameInKey() }
 
 // inputKey returns an input for a table: its key without the bucket, which is the same
 // for most, or its URL.

@@ -79,7 +79,7 @@ func (b *Board) findRecords(r *request) (recordsPage, error) {
 	}
 	var entries []catalog.Entry
 	for _, e := range within(r.known.entries, since, until) {
-		if len(kinds) == len(model.Kinds()) || wanted[string(catalog.KindOfKey(e.Key))] {
+		if len(kinds) == len(model.Kinds()) || wanted[string(catalog.KindOfKey(b.Catalog.Prefix(), e.Key))] {
 			entries = append(entries, e)
 		}
 	}

@@ -147,7 +147,7 @@ func (b *Board) recordPage(r *request, kind model.Kind) (*page, error) {
 
 // liveUntilEnded returns after how many seconds the page of a job is to be loaded again.
 func liveUntilEnded(s *catalog.Summary) int {
-	if s.Problem != "" || catalog.Ended(s.State) || s.State == model.StateUnknown {
+	if s.Problem != "" || model.IsTerminal(s.State) || s.State == model.StateUnknown {
 		return 0
 	}
 	return 5
@@ -183,7 +183,7 @@ func (b *Board) pendingPage(r *request, kind model.Kind, name string) (*page, er
 		if err != nil {
 			return nil, err
 		}
-		p.Summary = catalog.Summarize(catalog.Object{Entry: catalog.Entry{Key: record.Key(b.Catalog.Prefix())}, Body: body})
+		p.Summary = catalog.Summarize(b.Catalog.Prefix(), catalog.Object{Entry: catalog.Entry{Key: record.Key(b.Catalog.Prefix())}, Body: body})
 		p.Timeline = timelineOf(p.Summary, time.Time{})
 	}
 	return &page{Template: "pending", Title: name, Active: "/records", Data: p, Live: 1,
@@ -238,9 +238,13 @@ func (b *Board) find(w http.ResponseWriter, httpRequest *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(httpRequest.Context(), readTimeout)
 	defer cancel()
-	if found, err := b.Catalog.Find(ctx, text); err == nil {
-		http.Redirect(w, httpRequest, r.link("/"+catalog.KindOfKey(found.Key).Folder()+"/"+found.Summary.NameInKey()), http.StatusSeeOther)
-		return
+	found, err := b.Catalog.Find(ctx, text)
+	switch {
+	case err == nil:
+		http.Redirect(w, httpRequest, r.link(recordPath(found.Summary)), http.StatusSeeOther)
+	case errors.Is(err, catalog.ErrNotFound):
+		http.Redirect(w, httpRequest, r.link("/records", "input", text, "since", "all"), http.StatusSeeOther)
+	default:
+		b.render(w, r, b.errorPage(err))
 	}
-	http.Redirect(w, httpRequest, r.link("/records", "input", text, "since", "all"), http.StatusSeeOther)
 }

@@ -231,14 +231,14 @@ func (c *Catalog) summary(ctx context.Context, e Entry) (*Summary, error) {
 	}
 	var s *Summary
 	err := c.read(ctx, e.Key, func(o Object) error {
-		s = Summarize(o)
+		s = Summarize(c.prefix, o)
 		return nil
 	})
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return nil, nil
 	case isRefused(err): // not remembered: it may be given the next time
-		return &Summary{Key: e.Key, ETag: e.ETag, Size: e.Size, Recorded: e.LastModified, ID: IDOfKey(e.Key), Kind: KindOfKey(e.Key),
+		return &Summary{Key: e.Key, ETag: e.ETag, Size: e.Size, Recorded: e.LastModified, ID: IDOfKey(e.Key), Kind: KindOfKey(c.prefix, e.Key),
 			Problem: err.Error(), Refused: true}, nil
 	case err != nil:
 		return nil, fmt.Errorf("read %s: %w", e.Key, err)

@@ -187,7 +187,7 @@ func TestSummarize(t *testing.T) {
 	body := `{"version":2,"kind":"job","id":"j1","source":"query","event":"TaskFinish","state":"Failed","code":"C","message":"` + strings.Repeat("ä", 200) + `",
 		"tag":"Transcode","queueId":"p1","creationTime":"2026-11-27T10:00:00+08:00","startTime":"2026-11-27T10:00:01+08:00","endTime":"2026-11-27T10:00:31.5+08:00",
 		"input":{"bucket":"b-1","object":"/in/a.mov"},"detail":{}}`
-	got := catalog.Summarize(catalog.Object{Entry: catalog.Entry{Key: "ci/jobs/j1.json", Size: 7, ETag: "e", LastModified: now}, Body: []byte(body)})
+	got := catalog.Summarize("ci/", catalog.Object{Entry: catalog.Entry{Key: "ci/jobs/j1.json", Size: 7, ETag: "e", LastModified: now}, Body: []byte(body)})
 	want := &catalog.Summary{
 		Key: "ci/jobs/j1.json", ETag: "e", Size: 7, Recorded: now, Kind: model.KindJob, ID: "j1", Source: "query", State: "Failed", Code: "C",
 		Message: strings.Repeat("ä", 150) + "…", Type: "Transcode", Queue: "p1", Input: "b-1/in/a.mov",
@@ -205,7 +205,7 @@ func TestSummarize(t *testing.T) {
 		"no_record": {`{"hello":"you"}`, "not a record"},
 	}
 	for name, test := range tests {
-		s := catalog.Summarize(catalog.Object{Entry: catalog.Entry{Key: "ci/reviews/a~2Bb.json"}, Body: []byte(test.body)})
+		s := catalog.Summarize("ci/", catalog.Object{Entry: catalog.Entry{Key: "ci/reviews/a~2Bb.json"}, Body: []byte(test.body)})
 		if !strings.Contains(s.Problem, test.want) || s.ID != "a~2Bb" || s.Kind != model.KindReview {
 			t.Errorf("%s: %+v", name, s)
 		}
@@ -228,14 +228,14 @@ func TestSummarizeParts(t *testing.T) {
 		"too_long":          {`"kind":"job","input":{"object":"` + strings.Repeat("k", 901) + `"}`, " of " + strings.Repeat("k", 900) + "…"},
 	}
 	for name, test := range tests {
-		s := catalog.Summarize(catalog.Object{Body: []byte(`{"version":1,"id":"x","state":"Success",` + test.fields + `}`)})
+		s := catalog.Summarize("ci/", catalog.Object{Body: []byte(`{"version":1,"id":"x","state":"Success",` + test.fields + `}`)})
 		if got := s.Type + " of " + s.Input; got != test.want || s.Problem != "" {
 			t.Errorf("%s: %q, not %q: %s", name, got, test.want, s.Problem)
 		}
 	}
 	for _, missing := range []string{`"version":1`, `"id":"x"`, `"state":"Success"`} {
 		body := strings.Replace(`{"version":1,"id":"x","state":"Success"}`, missing, `"other":1`, 1)
-		if s := catalog.Summarize(catalog.Object{Body: []byte(body)}); !strings.HasPrefix(s.Problem, "not a record") {
+		if s := catalog.Summarize("ci/", catalog.Object{Body: []byte(body)}); !strings.HasPrefix(s.Problem, "not a record") {
 			t.Errorf("without %s: %+v", missing, s)
 		}
 	}
@@ -243,12 +243,16 @@ func TestSummarizeParts(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	t.Parallel()
-	for key, want := range map[string]model.Kind{
-		"ci/jobs/j1.json": model.KindJob, "workflows/i1.json": model.KindWorkflow, "a/b/reviews/r.json": model.KindReview,
-		"jobs": "", "": "", "ci/jobs/j1/x.json": "", "ci/rejected/1": "",
+	for _, test := range []struct {
+		prefix, key string
+		want        model.Kind
+	}{
+		{"ci/", "ci/jobs/j1.json", model.KindJob}, {"", "workflows/i1.json", model.KindWorkflow}, {"a/b/", "a/b/reviews/r.json", model.KindReview},
+		{"x", "xjobs/j1.json", model.KindJob}, {"jobs/", "jobs/reviews/r.json", model.KindReview},
+		{"", "jobs", ""}, {"", "", ""}, {"ci/", "ci/rejected/1", ""}, {"ci/", "ci/history/jobs/j1/x.json", ""},
 	} {
-		if got := catalog.KindOfKey(key); got != want {
-			t.Errorf("the kind of %q is %q, not %q", key, got, want)
+		if got := catalog.KindOfKey(test.prefix, test.key); got != test.want {
+			t.Errorf("below %q the kind of %q is %q, not %q", test.prefix, test.key, got, test.want)
 		}
 	}
 	hash := strings.Repeat("0123456789abcdef", 4)

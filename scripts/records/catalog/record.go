@@ -89,7 +89,7 @@ func (c *Catalog) Open(ctx context.Context, kind model.Kind, name string) (*View
 	if err != nil {
 		return nil, err
 	}
-	view := &View{Object: o, Summary: Summarize(o)}
+	view := &View{Object: o, Summary: Summarize(c.prefix, o)}
 	if record, err := model.ParseRecord(o.Body); err == nil {
 		view.Record = record
 	}
@@ -122,7 +122,7 @@ func (c *Catalog) readHistory(ctx context.Context, view *View, prefix string) er
 	if err != nil {
 		return err
 	}
-	view.Versions = versionsOf(view.Object, found)
+	view.Versions = versionsOf(c.prefix, view.Object, found)
 	return nil
 }
 
@@ -132,8 +132,8 @@ const maxHistoryReads = 4
 // versionsOf orders a record and its history, the newest first, and names what changed
 // from each to the next. The history holds the record itself too where it was replaced
 // once: the bytes decide.
-func versionsOf(current Object, history []*Object) []Version {
-	versions := []Version{{Object: current, Summary: Summarize(current), Current: true}}
+func versionsOf(prefix string, current Object, history []*Object) []Version {
+	versions := []Version{{Object: current, Summary: Summarize(prefix, current), Current: true}}
 	for _, o := range history {
 		if o == nil {
 			continue
@@ -141,7 +141,7 @@ func versionsOf(current Object, history []*Object) []Version {
 		if string(o.Body) == string(current.Body) {
 			continue
 		}
-		versions = append(versions, Version{Object: *o, Summary: Summarize(*o)})
+		versions = append(versions, Version{Object: *o, Summary: Summarize(prefix, *o)})
 	}
 	slices.SortStableFunc(versions, func(a, b Version) int { return model.Compare(b.Body, a.Body) })
 	for i := range len(versions) - 1 {

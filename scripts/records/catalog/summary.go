@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"encoding/json"
 	"strings"
 	"time"
@@ -49,9 +50,10 @@ type summaryFields struct {
 	Input                            struct{ Bucket, Region, Object, URL string }
 }
 
-// Summarize makes a summary of an object that is, or should be, a record.
-func Summarize(o Object) *Summary {
-	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: IDOfKey(o.Key), Kind: KindOfKey(o.Key)}
+// Summarize makes a summary of an object that is, or should be, a record below a prefix, or
+// a version of one.
+func Summarize(prefix string, o Object) *Summary {
+	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: IDOfKey(o.Key), Kind: KindOfKey(prefix, o.Key)}
 	var f summaryFields
 	if err := json.Unmarshal(o.Body, &f); err != nil {
 		s.Problem = "not JSON: " + err.Error()
@@ -61,7 +63,8 @@ func Summarize(o Object) *Summary {
 		s.Problem = "not a record: version, id or state is missing"
 		return s
 	}
-	s.Kind, s.ID, s.Source, s.State = f.Kind, f.ID, f.Source, f.State
+	// The kind is the key's, which leads to the record; of a version the record's own.
+	s.Kind, s.ID, s.Source, s.State = cmp.Or(s.Kind, f.Kind), f.ID, f.Source, f.State
 	s.Verdict, s.Label = f.Verdict, f.Label
 	s.Code, s.Message, s.Queue = f.Code, cut(f.Message, maxMessage), f.QueueID
 	s.Type = typeOf(f)
@@ -112,14 +115,11 @@ func parseTime(s string) time.Time {
 	return t
 }
 
-// KindOfKey returns the kind that a record's key names, or "".
-func KindOfKey(key string) model.Kind {
-	parts := strings.Split(key, "/")
-	if len(parts) < 2 {
-		return ""
-	}
+// KindOfKey returns the kind of a record below a prefix, by its key, or "". The prefix need
+// not end with a slash.
+func KindOfKey(prefix, key string) model.Kind {
 	for _, kind := range model.Kinds() {
-		if parts[len(parts)-2] == kind.Folder() {
+		if strings.HasPrefix(key, prefix+kind.Folder()+"/") {
 			return kind
 		}
 	}
@@ -130,9 +130,6 @@ func KindOfKey(key string) model.Kind {
 func IDOfKey(key string) string {
 	return strings.TrimSuffix(key[strings.LastIndexByte(key, '/')+1:], ".json")
 }
-
-// Ended reports whether a state is one that a job does not leave.
-func Ended(state string) bool { return state == "Success" || state == "Failed" || state == "Cancel" }
 
 // Took returns how long a job ran, from its start to its end, and reports whether the
 // record says so.

@@ -98,7 +98,7 @@ func (a *audit) chunk(ctx context.Context, entries []catalog.Entry) error {
 		return nil
 	}, func(i int, err error) {
 		key := entries[i].Key
-		subjects[i] = subject{Audited: Audited{Key: key, Kind: catalog.KindOfKey(key), ID: catalog.IDOfKey(key), Verdict: NotAsked, Reason: err.Error()}, refused: err}
+		subjects[i] = subject{Audited: Audited{Key: key, Kind: catalog.KindOfKey(a.catalog.Prefix(), key), ID: catalog.IDOfKey(key), Verdict: NotAsked, Reason: err.Error()}, refused: err}
 	})
 	if err != nil {
 		return err
