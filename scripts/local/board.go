@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
-	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
@@ -42,10 +40,11 @@ func (pl *platform) newBoard(refreshEvery time.Duration) (*board.Board, error) {
 		return nil, err
 	}
 	client := ci.NewClient(ci.Options{Endpoint: comparing.Endpoint, Credentials: options.Credentials})
+	mediaBucket, mediaRegion := pl.media()
 	return board.New(board.Options{
 		Catalog: catalog.New(catalog.FromStore(records), settings.RecordPrefix),
 		Bucket:  settings.RecordBucket, Region: settings.RecordRegion, MD5TagKey: settings.MD5TagKey,
-		Look: board.LookWith(records), AskCI: pl.askCI(client), Refresh: refreshEvery,
+		Look: board.LookWith(records), AskCI: board.AskWith(client, mediaBucket, mediaRegion), Refresh: refreshEvery,
 		Mender: board.MendWith(newMender(records, options, client, settings.TagMD5, comparing)),
 		Submit: &board.SubmitForm{
 			Types:  []string{"Transcode", "Animation", "Snapshot", "Concat", "MediaInfo", "SpeechRecognition"},
@@ -74,24 +73,6 @@ func newMender(records *store.Store, o store.Options, client *ci.Client, tagMD5 
 		m.Workflows = append(m.Workflows, reconcile.Workflow(w))
 	}
 	return mend.New(m)
-}
-
-// askCI returns a function that returns what CI says of a job that has no record yet.
-func (pl *platform) askCI(client *ci.Client) func(context.Context, string) (*model.Record, error) {
-	return func(ctx context.Context, id string) (*model.Record, error) {
-		bucket, err := client.Bucket(pl.media())
-		if err != nil {
-			return nil, err
-		}
-		jobs, err := bucket.Jobs(ctx, id)
-		if err != nil {
-			return nil, err
-		}
-		if len(jobs.JobsDetail) == 0 {
-			return nil, fmt.Errorf("CI knows no job %s: %w", id, catalog.ErrNotFound)
-		}
-		return model.DecodeQueried(jobs.JobsDetail[0])
-	}
 }
 
 // submitForm submits the job that was entered in the form of the board.

@@ -11,13 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
-	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
-	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 )
 
 // opened returns a platform whose COS and CI answer without a socket, and that has no
@@ -112,31 +109,6 @@ func TestFormWords(t *testing.T) {
 		if diff := cmp.Diff(test.want, got); diff != "" || err != nil {
 			t.Errorf("%v (-want +got):\n%s", err, diff)
 		}
-	}
-}
-
-// TestAskCI returns what CI says of a job, and says which it does not know.
-func TestAskCI(t *testing.T) {
-	t.Parallel()
-	_, pl, _ := opened(t, defaultSettings(mediaBucket))
-	endpoint, err := pl.listen("CI", "-ci", "127.0.0.1:0", pl.ci)
-	if err != nil {
-		t.Fatal(err)
-	}
-	key := coslocal.DefaultCredential()
-	ask := pl.askCI(ci.NewClient(ci.Options{Endpoint: endpoint, Credentials: cosclient.Credentials{SecretID: key.SecretID, SecretKey: key.SecretKey}}))
-	if _, err := pl.ci.AddJob(mediaBucket, cilocal.Job{ID: "j1"}, cilocal.Plan{}); err != nil {
-		t.Fatal(err)
-	}
-	if record, err := ask(t.Context(), "j1"); err != nil || record.ID != "j1" || record.State != "Success" {
-		t.Errorf("%+v, %v", record, err)
-	}
-	if _, err := ask(t.Context(), "j2"); !errors.Is(err, catalog.ErrNotFound) || !strings.Contains(err.Error(), "j2") {
-		t.Errorf("an unknown job: %v", err)
-	}
-	pl.ci.Deny(func(coslocal.Request) bool { return true })
-	if _, err := ask(t.Context(), "j1"); err == nil {
-		t.Error("no error where CI refuses")
 	}
 }
 
