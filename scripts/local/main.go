@@ -26,7 +26,8 @@ import (
 const usage = `usage: go run ./scripts/local
            deliver the sample callbacks, lose one, and check what comes of it
        go run ./scripts/local serve [-listen ADDRESS] [-cos ADDRESS] [-ci ADDRESS] [-board ADDRESS]
-           keep running, with a board, for callbacks and jobs of your own
+           keep running, with a board, for callbacks and jobs of your own; where no address is
+           given on 127.0.0.1: callbacks 8080, COS 9000, CI 9001, the board 9090
        go run ./scripts/local invoke -event FILE
            hand one trigger event to the function; - is standard input
 

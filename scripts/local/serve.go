@@ -101,8 +101,19 @@ func (p *program) explain(pl *platform, callbacks, pages net.Listener, chosen ma
 	} {
 		fmt.Fprintf(p.out, "  %-9s %s\n", line[0], printable(line[1]))
 	}
+	fmt.Fprintf(p.out, "\nThe board's command line, in another shell: this once, and go run ./scripts/records list.\n\n  %s\n", printable(pl.exportLine()))
 	fmt.Fprintf(p.out, "\nCtrl-C ends it.\n\n")
 	return nil
+}
+
+// exportLine returns the shell command that has scripts/records work with what is running.
+func (pl *platform) exportLine() string {
+	key := coslocal.DefaultCredential()
+	line := "export"
+	for _, name := range []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "RECONCILE_BUCKETS", "TAG_BUCKETS", "COS_ENDPOINT", "CI_ENDPOINT"} {
+		line += " " + name + "=" + shellQuote(pl.setting(name))
+	}
+	return line + " TENCENTCLOUD_SECRETID=" + key.SecretID + " TENCENTCLOUD_SECRETKEY=" + key.SecretKey
 }
 
 // settingsFrom names the settings that the shell chose. Values are not shown: one of them

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
@@ -157,6 +158,27 @@ func TestServeSubmitsJobs(t *testing.T) {
 	}
 	if page := getBody(t, pages+"submit"); !strings.Contains(page, "Transcode") {
 		t.Errorf("the form:\n%s", page)
+	}
+}
+
+var buildRecords = testprogram.New("../records")
+
+// TestServeLeadsToTheCommandLine pastes the line that serve prints for scripts/records: with
+// it the shell has all that is needed to list a record and to compare it with CI.
+func TestServeLeadsToTheCommandLine(t *testing.T) {
+	t.Parallel()
+	p, out := newTestProgram(t)
+	p.environment = []string{"RECORD_PREFIX=it's/"}
+	s := startServe(t, p, out)
+	if status, answer := send(t, http.MethodPost, s.callback, sample(t, "digitalwatermark.xml")); status != http.StatusOK {
+		t.Fatalf("%d %s", status, answer)
+	}
+	line := s.find(t, `(?m)^  (export RECORD_BUCKET=.*)$`)
+	command := exec.Command("sh", "-c", line+`; "$0" list --since all && "$0" reconcile --dry-run`, testprogram.Path(t, buildRecords))
+	command.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	said, err := command.CombinedOutput()
+	if err != nil || !strings.Contains(string(said), "ja8de3b46f86011ec9452c1c27f56a659") || !strings.Contains(string(said), "0 jobs compared") {
+		t.Errorf("%v: %s\n%s", err, said, line)
 	}
 }
 
