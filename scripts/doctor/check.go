@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
@@ -181,22 +180,4 @@ func printJSON(w io.Writer, document any) {
 // probePrefix is what the keys of all objects that the doctor writes begin with.
 func (d *doctor) probePrefix() string {
 	return d.settings.config.RecordPrefix + "doctor/"
-}
-
-// environment reads NAME=value pairs as an invocation of the function would bring them.
-func environment(environ []string) config.Environment {
-	e := config.Environment{Process: map[string]string{}, Invocation: map[string]string{}}
-	for _, variable := range environ {
-		name, value, _ := strings.Cut(variable, "=")
-		e.Process[name] = value
-	}
-	for _, name := range credentialVariables {
-		if value := e.Process[name]; value != "" {
-			e.Invocation[name] = value
-		}
-	}
-	// As in scripts/deploy.sh: the records are where the function is, unless
-	// RECORD_REGION says otherwise.
-	e.Region = e.Process["FUNCTION_REGION"]
-	return e
 }

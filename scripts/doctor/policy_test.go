@@ -68,7 +68,7 @@ func TestPolicyOfCI(t *testing.T) {
 	t.Parallel()
 	c := newClinic(t, coslocal.Options{})
 	c.env = map[string]string{
-		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "RECONCILE_BUCKETS": mediaBucket + "@ap-beijing,more-1250000000@" + region,
+		"RECORD_BUCKET": recordBucket, "RECORD_REGION": region, "RECONCILE_BUCKETS": mediaBucket + "@ap-beijing,more-1250000000",
 	}
 	jobs := statement{"allow", []string{"ci:DescribeMediaJob", "ci:DescribeMediaJobs"},
 		[]string{"qcs::ci:ap-beijing:uid/1250000000:bucket/media-1250000000/*", "qcs::ci:ap-guangzhou:uid/1250000000:bucket/more-1250000000/*"}}

@@ -10,9 +10,8 @@ import (
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosname"
+	"github.com/ci-callback/ci-callback/scripts/internal/shell"
 )
-
-var credentialVariables = []string{"TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"}
 
 // Names of checks that others need. Those of variables are the variables'.
 const (
@@ -38,7 +37,7 @@ type settings struct {
 }
 
 func readSettings(environ []string) settings {
-	s := settings{environment: environment(environ), problems: map[string]string{}}
+	s := settings{environment: shell.Environment(environ), problems: map[string]string{}}
 	var configErr, reconcileErr error
 	s.config, configErr = config.Load(s.environment)
 	s.reconcile, reconcileErr = config.LoadReconcile(s.environment)
@@ -59,7 +58,7 @@ func readSettings(environ []string) settings {
 // would take half of the text with it.
 func (s settings) secrets() []string {
 	secrets := slices.Clone(s.tokens)
-	for _, name := range credentialVariables {
+	for _, name := range shell.Keys() {
 		secrets = append(secrets, s.environment.Process[name])
 	}
 	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return len(secret) < 8 })
@@ -266,7 +265,7 @@ const (
 )
 
 func (d *doctor) judgeCredentials(context.Context) finding {
-	for _, name := range credentialVariables {
+	for _, name := range shell.Keys() {
 		if isPlaceholder(d.valueOf(name)) {
 			return fail(name+" is a placeholder of the documentation", "set it to an API key of your own")
 		}

@@ -1,15 +1,14 @@
 package main
 
 import (
-	"cmp"
 	"net/http"
-	"strings"
 
 	"github.com/ci-callback/ci-callback/pkg/ci"
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/pkg/store"
+	"github.com/ci-callback/ci-callback/scripts/internal/shell"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 	"github.com/ci-callback/ci-callback/scripts/records/mend"
 )
@@ -29,11 +28,11 @@ type world struct {
 
 // open reads the settings and opens the record bucket. It makes no request.
 func (t *tool) open() (*world, error) {
-	w := &world{environment: environment(t.environ), transport: t.transport}
+	w := &world{environment: shell.Environment(t.environ), transport: t.transport}
 	if w.transport == nil {
 		w.transport = transport()
 	}
-	if len(w.environment.Invocation) == 0 {
+	if key := w.environment.Invocation; key["TENCENTCLOUD_SECRETID"] == "" || key["TENCENTCLOUD_SECRETKEY"] == "" {
 		return nil, errNoCredentials
 	}
 	var err error
@@ -59,27 +58,6 @@ func transport() *http.Transport {
 	t := cosclient.NewTransport()
 	t.MaxIdleConnsPerHost = maxRequests
 	return t
-}
-
-// environment reads NAME=value pairs as an invocation of the function would bring them,
-// with the user's own keys in the place of the role's.
-func environment(environ []string) config.Environment {
-	e := config.Environment{Process: map[string]string{}, Invocation: map[string]string{}}
-	for _, variable := range environ {
-		name, value, _ := strings.Cut(variable, "=")
-		e.Process[name] = value
-	}
-	if e.Process["TENCENTCLOUD_SECRETID"] == "" || e.Process["TENCENTCLOUD_SECRETKEY"] == "" {
-		return e
-	}
-	for _, name := range []string{"TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY", "TENCENTCLOUD_SESSIONTOKEN"} {
-		e.Invocation[name] = e.Process[name]
-	}
-	// As in scripts/deploy.sh: the records are where the function is, unless RECORD_REGION
-	// says otherwise. And where nothing says where the function is, it is where the records
-	// are.
-	e.Region = cmp.Or(e.Process["FUNCTION_REGION"], e.Process["TENCENTCLOUD_REGION"], e.Process["RECORD_REGION"])
-	return e
 }
 
 // mender returns what mends the records. The settings of the reconciliation are read

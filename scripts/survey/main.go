@@ -39,6 +39,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/cosname"
+	"github.com/ci-callback/ci-callback/scripts/internal/shell"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
@@ -174,7 +175,7 @@ type survey struct {
 
 // newSurvey reads the settings. Its error names all that is wrong.
 func newSurvey(o options, w world) (*survey, error) {
-	e := environment(w.environ)
+	e := shell.Environment(w.environ)
 	c, err := config.Load(e)
 	if err != nil {
 		return nil, err
@@ -200,9 +201,6 @@ func (s *survey) findMedia(o options, e config.Environment, cosEndpoint string) 
 	if o.media != "" {
 		e.Process["RECONCILE_BUCKETS"] = o.media
 	}
-	if e.Region == "" {
-		e.Region = e.Process["RECORD_REGION"]
-	}
 	reconcile, err := config.LoadReconcile(e)
 	if err != nil || len(reconcile.Buckets) == 0 {
 		return err
@@ -218,20 +216,6 @@ func (s *survey) findMedia(o options, e config.Environment, cosEndpoint string) 
 	}
 	s.mediaCOS = &wire.Host{Client: s.records.Client, Service: wire.COS(), Bucket: b.Name, Base: base}
 	return nil
-}
-
-// environment reads NAME=value pairs as an invocation of the function would bring them.
-func environment(environ []string) config.Environment {
-	e := config.Environment{Process: map[string]string{}, Invocation: map[string]string{}}
-	for _, variable := range environ {
-		name, value, _ := strings.Cut(variable, "=")
-		e.Process[name] = value
-		if strings.HasPrefix(name, "TENCENTCLOUD_SE") && value != "" { // the key of the shell, in the place of the role's
-			e.Invocation[name] = value
-		}
-	}
-	e.Region = e.Process["FUNCTION_REGION"]
-	return e
 }
 
 // checkRecordBucket refuses a bucket in which the survey could not clean up after itself,
