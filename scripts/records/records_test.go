@@ -272,7 +272,10 @@ func TestExitStatus(t *testing.T) {
 		"wrong_settings":    {args: []string{"list"}, environ: append([]string{"RECORD_REGION=nowhere!"}, c.environ[0], c.environ[3], c.environ[4]), want: exitFindings},
 		"no_buckets":        {args: []string{"reconcile", "--dry-run"}, environ: append([]string{}, c.environ[0], c.environ[1], c.environ[3], c.environ[4]), want: exitFindings},
 		"retag_of_nothing":  {args: []string{"retag", "j404"}, want: exitNotFound},
-		"serve_for_all":     {args: []string{"serve", "--listen", "0.0.0.0:0"}, want: exitFindings},
+		"serve_for_all":     {args: []string{"serve", "--listen", "0.0.0.0:0"}, want: exitUsage},
+		"serve_for_others":  {args: []string{"serve", "--listen", "192.0.2.1:0"}, want: exitUsage},
+		"serve_by_port":     {args: []string{"serve", "--listen", ":0"}, want: exitUsage},
+		"serve_nowhere":     {args: []string{"serve", "--listen", "bad"}, want: exitUsage},
 		"replay_of_unknown": {args: []string{"replay", strings.Repeat("0", 64)}, want: exitNotFound},
 	}
 	for name, test := range tests {
@@ -285,6 +288,8 @@ func TestExitStatus(t *testing.T) {
 			}
 			if got := of.run(test.args...); got.Exit != test.want {
 				t.Errorf("exit %d, not %d: %s%s", got.Exit, test.want, got.Out, got.Err)
+			} else if got.Exit == exitUsage && got.Out != "" {
+				t.Errorf("it began all the same: %s", got.Out)
 			}
 		})
 	}
