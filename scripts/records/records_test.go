@@ -150,10 +150,13 @@ func TestList(t *testing.T) {
 	if len(csv) != 4 || !strings.HasPrefix(csv[0], "state,kind,id,") {
 		t.Errorf("--csv: %q", csv)
 	}
-	table := c.runOn(streams{width: 60, outTerminal: true}, "", "list", "--kind", "job").Out
-	for line := range strings.Lines(table) {
-		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > 60 {
-			t.Errorf("%q is %d wide, and the terminal 60", line, n)
+	var table string
+	for _, width := range []int{30, 40, 50, 60} {
+		table = c.runOn(streams{width: width, outTerminal: true}, "", "list").Out
+		for line := range strings.Lines(table) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width {
+				t.Errorf("%q is %d wide, and the terminal %d", line, n, width)
+			}
 		}
 	}
 	if !strings.HasPrefix(table, "STATE ") || strings.Contains(table, "\x1b") {
@@ -369,7 +372,7 @@ func TestWidths(t *testing.T) {
 	r := table{columns: []column{{name: "WHOLE"}, {name: "LONG", least: 4}, {name: "LONGER", least: 6}}}
 	lines := [][]string{{"WHOLE", "LONG", "LONGER"}, {"whole!", "短い名前", "longer cell"}} // 6, 8 and 11 wide, and 4 between
 	for room, want := range map[int][]int{
-		100: {6, 8, 11}, 29: {6, 8, 11}, 28: {6, 8, 10}, 26: {6, 8, 8}, 25: {6, 7, 8}, 24: {6, 7, 7}, 20: {6, 4, 6}, 1: {6, 4, 6},
+		100: {6, 8, 11}, 29: {6, 8, 11}, 28: {6, 8, 10}, 26: {6, 8, 8}, 25: {6, 7, 8}, 24: {6, 7, 7}, 20: {6, 4, 6}, 16: {6, 3, 3}, 12: {6, 1, 1}, 9: {3, 1, 1}, 1: {1, 1, 1},
 	} {
 		if diff := cmp.Diff(want, r.widths(lines, room)); diff != "" {
 			t.Errorf("%d: -want +got:\n%s", room, diff)

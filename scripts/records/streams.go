@@ -58,7 +58,7 @@ type table struct {
 type column struct {
 	name  string
 	right bool // numbers
-	least int  // to which it may be cut; 0 where it may not be
+	least int  // to which it may be cut; 0 where it is cut only after all others
 }
 
 // A cell has a short form for people and a whole one for programs.
@@ -194,7 +194,8 @@ func (t *tool) printAligned(r table) error {
 const columnGap = 2
 
 // widths returns how wide each column is: as its longest cell, or less where the whole
-// would be wider than the terminal. The widest that may be cut are.
+// would be wider than the terminal. The widest that may be cut are, to their least; where
+// that is not enough, to one character; and then the others.
 func (r table) widths(lines [][]string, room int) []int {
 	widths := make([]int, len(r.columns))
 	total := columnGap * (len(r.columns) - 1)
@@ -204,17 +205,24 @@ func (r table) widths(lines [][]string, room int) []int {
 		}
 		total += widths[i]
 	}
-	for ; total > room; total-- {
-		widest := -1
-		for i, c := range r.columns {
-			if c.least > 0 && widths[i] > c.least && (widest < 0 || widths[i] > widths[widest]) {
-				widest = i
+	for _, mayBeCut := range []func(c column, width int) bool{
+		func(c column, width int) bool { return c.least > 0 && width > c.least },
+		func(c column, width int) bool { return c.least > 0 && width > 1 },
+		func(c column, width int) bool { return width > 1 },
+	} {
+		for total > room {
+			widest := -1
+			for i, c := range r.columns {
+				if mayBeCut(c, widths[i]) && (widest < 0 || widths[i] > widths[widest]) {
+					widest = i
+				}
 			}
+			if widest < 0 {
+				break
+			}
+			widths[widest]--
+			total--
 		}
-		if widest < 0 {
-			break
-		}
-		widths[widest]--
 	}
 	return widths
 }
