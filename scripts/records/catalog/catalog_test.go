@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -700,6 +701,27 @@ func TestWords(t *testing.T) {
 	for got, want := range tests {
 		if got != want {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+// TestTookOfRow tells a job that took no time from one whose record has no times.
+func TestTookOfRow(t *testing.T) {
+	t.Parallel()
+	var rows []catalog.Row
+	for _, times := range []string{`"startTime":"2026-11-27T10:00:00Z","endTime":"2026-11-27T10:00:00Z"`, `"startTime":"2026-11-27T10:00:00Z"`} {
+		body := `{"version":2,"kind":"job","id":"j1","state":"Success",` + times + `}`
+		rows = append(rows, catalog.RowOf(catalog.Summarize("ci/", catalog.Object{Body: []byte(body)})))
+	}
+	cells := catalog.Cells(rows)
+	column := slices.Index(cells[0], "tookSeconds")
+	if cells[1][column] != "0" || cells[2][column] != "" {
+		t.Errorf("the cells are %q and %q", cells[1][column], cells[2][column])
+	}
+	for i, want := range []bool{true, false} {
+		encoded, err := json.Marshal(rows[i])
+		if got := strings.Contains(string(encoded), `"tookSeconds":0`); err != nil || got != want {
+			t.Errorf("%s, %v", encoded, err)
 		}
 	}
 }
