@@ -209,7 +209,7 @@ func (t *tool) printAudit(ctx context.Context, rows []shownAudit, counts map[men
 	}
 	findings := 0
 	var words []string
-	for _, verdict := range []mend.Verdict{mend.Confirmed, mend.Differs, mend.Unknown, mend.NotAsked, mend.NotRecord} {
+	for _, verdict := range []mend.Verdict{mend.Confirmed, mend.Differs, mend.Unknown, mend.NotAsked, mend.Later, mend.NotRecord} {
 		if n := counts[verdict]; n > 0 {
 			words = append(words, catalog.Count(n)+" "+string(verdict))
 			if verdict.IsFinding() {

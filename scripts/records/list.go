@@ -162,8 +162,11 @@ func recordTable(found []*catalog.Summary, now time.Time) table {
 	}}
 	for _, s := range found {
 		state := text(s.State)
-		if s.Problem != "" {
+		switch {
+		case s.Problem != "":
 			state = text("unreadable")
+		case s.Later && s.State == "":
+			state = text("later format")
 		}
 		took := cell{"–", ""}
 		if d, ok := s.Took(); ok {

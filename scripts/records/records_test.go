@@ -503,3 +503,50 @@ func TestShowInPipe(t *testing.T) {
 		}
 	}
 }
+
+// TestLaterFormat has records that a later program wrote. What this one can read of them
+// it shows, and nothing is wrong with them.
+func TestLaterFormat(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.putObject(recordBucket, "ci/jobs/jread.json", `{"version":3,"kind":"job","id":"jread","state":"Success","tag":"Transcode","detail":"none"}`)
+	c.putObject(recordBucket, "ci/jobs/jother.json", `{"version":3,"kind":"job","id":"jother","state":{"is":"Success"},"code":7,"tag":"Transcode"}`)
+	list := c.run("list")
+	for _, row := range []string{"Success\tjread\tTranscode\t", "later format\tjother\tTranscode\t"} {
+		if !strings.Contains("\n"+list.Out, "\n"+row) {
+			t.Errorf("%q is not in\n%s", row, list.Out)
+		}
+	}
+	audit := c.run("audit", "--all")
+	if audit.Exit != exitFine || strings.Count(audit.Out, "later format\t") != 2 || audit.Err != "2 later format.\n" {
+		t.Errorf("audit: %+v", audit)
+	}
+}
+
+// TestConfirmInterrupted ends a command that asks, and that nobody answers.
+func TestConfirmInterrupted(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	id := c.ended("Transcode")
+	ctx, cancel := context.WithCancel(t.Context())
+	nobody, closeIt := io.Pipe()
+	defer closeIt.Close()
+	said := &asked{cancel: cancel}
+	tool := &tool{streams: streams{out: io.Discard, err: said, inTerminal: true}, in: nobody, environ: c.environ, now: time.Now, transport: c.transport}
+	if exit := tool.run(ctx, []string{"retag", id}); exit != exitInterrupted || !strings.Contains(said.String(), "Do it? [y/N] \nrecords: interrupted") {
+		t.Errorf("exit %d: %s", exit, said)
+	}
+}
+
+// asked calls cancel when the question is written.
+type asked struct {
+	bytes.Buffer
+	cancel func()
+}
+
+func (a *asked) Write(p []byte) (int, error) {
+	if strings.HasPrefix(string(p), "Do it?") {
+		a.cancel()
+	}
+	return a.Buffer.Write(p)
+}

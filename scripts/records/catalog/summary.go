@@ -3,6 +3,7 @@ package catalog
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"strings"
 	"time"
 
@@ -31,6 +32,7 @@ type Summary struct {
 	Created, Started, Ended time.Time // zero where the record has none
 
 	Problem string // why the object is no record; then only the object's fields and the id are set
+	Later   bool   // the record is of a later format: what this program can read of it is here
 	Refused bool   // the problem is that COS does not give the object
 }
 
@@ -55,11 +57,16 @@ type summaryFields struct {
 func Summarize(prefix string, o Object) *Summary {
 	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: IDOfKey(o.Key), Kind: KindOfKey(prefix, o.Key)}
 	var f summaryFields
-	if err := json.Unmarshal(o.Body, &f); err != nil {
+	err := json.Unmarshal(o.Body, &f)
+	_, isOtherType := errors.AsType[*json.UnmarshalTypeError](err)
+	s.Later = f.Version > model.Version && (err == nil || isOtherType)
+	switch {
+	case s.Later: // what fits was read
+		f.ID = cmp.Or(f.ID, s.ID)
+	case err != nil:
 		s.Problem = "not JSON: " + err.Error()
 		return s
-	}
-	if f.Version == 0 || f.ID == "" || f.State == "" {
+	case f.Version == 0 || f.ID == "" || f.State == "":
 		s.Problem = "not a record: version, id or state is missing"
 		return s
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -23,6 +24,7 @@ const (
 	Unknown   Verdict = "unknown"         // CI knows no such job: a forged record, or one of more than a month ago
 	NotAsked  Verdict = "cannot be asked" // there is no way to ask CI about it
 	NotRecord Verdict = "unreadable"      // what is stored is no record
+	Later     Verdict = "later format"    // a later program wrote the record, and this one cannot judge it
 )
 
 // IsFinding reports whether somebody should look at a record with this verdict.
@@ -37,7 +39,7 @@ type Audited struct {
 	Verdict Verdict
 	Ours    string // the state in the record
 	CI      string // the state that CI says; empty where it says none
-	Reason  string // why it could not be asked about
+	Reason  string // why it could not be asked about, or judged
 }
 
 // AuditProgress is how far an audit is.
@@ -186,6 +188,10 @@ func (a *audit) batches(subjects []subject) []batch {
 		}
 		if s.Verdict == NotRecord {
 			a.judge(s, NotRecord, "", "what is stored is no record")
+			continue
+		}
+		if s.record.LaterFormat() {
+			a.judge(s, Later, "", fmt.Sprintf("it is of version %d, and this program knows %d", s.record.Version, model.Version))
 			continue
 		}
 		bucket, region, why := a.whereToAsk(s.record)

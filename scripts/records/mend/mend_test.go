@@ -529,7 +529,7 @@ func TestAuditInterrupted(t *testing.T) {
 // TestFindings are what somebody should look at.
 func TestFindings(t *testing.T) {
 	t.Parallel()
-	for verdict, want := range map[mend.Verdict]bool{mend.Confirmed: false, mend.Differs: true, mend.Unknown: true, mend.NotAsked: false, mend.NotRecord: true} {
+	for verdict, want := range map[mend.Verdict]bool{mend.Confirmed: false, mend.Differs: true, mend.Unknown: true, mend.NotAsked: false, mend.Later: false, mend.NotRecord: true} {
 		if got := verdict.IsFinding(); got != want {
 			t.Errorf("%s: %t", verdict, got)
 		}
