@@ -57,7 +57,7 @@ func (t *tool) reconcile(ctx context.Context, since string, dryRun, yes bool) er
 		for _, line := range reconcileWords(m) {
 			t.say("%s", line)
 		}
-		if err := t.confirm(yes); err != nil {
+		if err := t.confirm(ctx, yes); err != nil {
 			return err
 		}
 	}
@@ -300,7 +300,10 @@ func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error 
 	if dryRun {
 		return nil
 	}
-	if err := t.confirm(yes); err != nil {
+	for _, line := range lines {
+		t.say("%s", line)
+	}
+	if err := t.confirm(ctx, yes); err != nil {
 		return err
 	}
 	return t.retagAll(ctx, m, views)

@@ -136,8 +136,8 @@ func (t *tool) begin(c *cobra.Command) *cobra.Command {
 }
 
 // confirm asks whether what was planned is to be done. Where nobody can be asked, it
-// takes --yes.
-func (t *tool) confirm(yes bool) error {
+// takes --yes. Ctrl-C is an answer too.
+func (t *tool) confirm(ctx context.Context, yes bool) error {
 	if yes {
 		return nil
 	}
@@ -145,9 +145,20 @@ func (t *tool) confirm(yes bool) error {
 		return usageError{errors.New("nobody is there to be asked: add --yes to do it, or --dry-run where there is one")}
 	}
 	fmt.Fprint(t.err, "Do it? [y/N] ")
+	answered := make(chan string, 1)
+	go func() { // which the end of the program ends, where nobody answers
+		var answer string
+		fmt.Fscanln(t.in, &answer)
+		answered <- strings.ToLower(answer)
+	}()
 	var answer string
-	fmt.Fscanln(t.in, &answer)
-	if answer = strings.ToLower(answer); answer != "y" && answer != "yes" {
+	select {
+	case answer = <-answered:
+	case <-ctx.Done():
+		fmt.Fprintln(t.err)
+		return context.Cause(ctx)
+	}
+	if answer != "y" && answer != "yes" {
 		fmt.Fprintln(t.err, "Nothing was done.")
 		return errFindings
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"

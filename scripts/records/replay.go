@@ -187,7 +187,7 @@ func (t *tool) replay(ctx context.Context, names []string, dryRun, remove, yes b
 	for _, b := range useful {
 		t.say("%s: %s", catalog.ShortHash(b.Key), planWords(b, remove))
 	}
-	if err := t.confirm(yes); err != nil {
+	if err := t.confirm(ctx, yes); err != nil {
 		return err
 	}
 	return t.replayAll(ctx, m, useful, remove)
