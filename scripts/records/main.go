@@ -21,7 +21,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
-	_ "time/tzdata" // --tz and the board's tz= work on a machine without a zone database
+	_ "time/tzdata" // the board's tz= works on a machine without a zone database
 
 	"github.com/spf13/cobra"
 
@@ -108,7 +108,7 @@ func (t *tool) command() *cobra.Command {
 		Long: "Looks at job records, and mends them by hand. Settings and keys come from the\n" +
 			"environment, as for the function.",
 		Example: "  records list --state Failed --since 24h\n  records show j8d121820f5e411ec926ef19d53ba9c6f\n  records serve\n\n" +
-			"Exit status: 0 fine; 1 something was found, or failed; 2 wrong usage; 3 no such record; 4 no keys",
+			"Exit status: 0 fine; 1 something was found, or failed; 2 wrong usage; 3 no such record; 4 no keys;\n130 interrupted",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -96,5 +96,5 @@ func ParseMoment(text string, now time.Time) (time.Time, error) {
 	if t, err := time.ParseInLocation(time.DateOnly, text, now.Location()); err == nil {
 		return t, nil
 	}
-	return time.Time{}, fmt.Errorf("%.40q is no moment: write 24h, 7d, 2006-01-02 or 2006-01-02T15:04:05Z", text)
+	return time.Time{}, fmt.Errorf("%.40q is no moment: write 24h, 7d, 2006-01-02, 2006-01-02T15:04:05Z or all", text)
 }
