@@ -258,7 +258,7 @@ type shownTag struct {
 	ID      string           `json:"id,omitempty"` // of the job, where it does not stand beside
 	Bucket  string           `json:"bucket,omitempty"`
 	Object  string           `json:"object,omitempty"`
-	Outcome store.TagOutcome `json:"outcome"`
+	Outcome store.TagOutcome `json:"outcome"` // of a plan, what it would be
 	Reason  string           `json:"reason,omitempty"`
 }
 
@@ -278,6 +278,8 @@ func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error 
 	}
 	m := w.simpleMender()
 	var views []*catalog.View
+	plan := []shownTag{}
+	var lines []string
 	useful := false
 	for _, id := range ids {
 		view, err := w.catalog.Find(ctx, id)
@@ -288,16 +290,25 @@ func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error 
 			return fmt.Errorf("%s: %s", view.Key, view.Summary.Problem)
 		}
 		for _, p := range m.PlanRetag(view.Record) {
+			planned := shownTag{view.Summary.ID, p.Bucket, p.Object, store.Tagged, ""}
+			if p.Reason != "" {
+				planned.Outcome, planned.Reason = store.Skipped, p.Reason
+			}
 			useful = useful || p.Reason == ""
-			t.say("%s/%s: %s", p.Bucket, p.Object, orTag(p))
+			plan = append(plan, planned)
+			lines = append(lines, fmt.Sprintf("%s/%s: %s", p.Bucket, p.Object, orTag(p)))
 		}
 		views = append(views, view)
 	}
-	if !useful {
-		t.say("Nothing is to be tagged.")
-		return errFindings
-	}
-	if dryRun {
+	if dryRun || !useful {
+		if err := t.print(tagTable(plan), plan); err != nil {
+			return err
+		}
+		if !useful {
+			t.say("Nothing is to be tagged.")
+			return errFindings
+		}
+		t.say("A dry run: nothing was tagged.")
 		return nil
 	}
 	for _, line := range lines {
@@ -317,7 +328,6 @@ func orTag(p mend.PlannedTag) string {
 }
 
 func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.View) error {
-	r := table{columns: []column{{name: "OUTCOME"}, {name: "JOB", least: 13}, {name: "OBJECT", least: 16}, {name: "REASON", least: 12}}}
 	all := []shownTag{}
 	failed := false
 	for _, view := range views {
@@ -327,7 +337,6 @@ func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.Vi
 		tags, err := m.Retag(ctx, view.Record)
 		for _, tag := range tags {
 			failed = failed || tag.Outcome == store.Failed || tag.Outcome == store.Skipped
-			r.rows = append(r.rows, []cell{text(string(tag.Outcome)), text(view.Summary.ID), text(tag.Bucket + "/" + tag.Object), text(tag.Reason)})
 		}
 		all = append(all, shownTags(view.Summary.ID, tags)...)
 		if err != nil {
@@ -335,7 +344,7 @@ func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.Vi
 			t.say("%s: %v", view.Summary.ID, err)
 		}
 	}
-	if err := t.print(r, all); err != nil {
+	if err := t.print(tagTable(all), all); err != nil {
 		return err
 	}
 	switch {
@@ -345,4 +354,13 @@ func (t *tool) retagAll(ctx context.Context, m *mend.Mender, views []*catalog.Vi
 		return errFindings
 	}
 	return nil
+}
+
+// tagTable has a row for each output.
+func tagTable(tags []shownTag) table {
+	r := table{columns: []column{{name: "OUTCOME"}, {name: "JOB", least: 13}, {name: "OBJECT", least: 16}, {name: "REASON", least: 12}}}
+	for _, tag := range tags {
+		r.rows = append(r.rows, []cell{text(string(tag.Outcome)), text(tag.ID), text(tag.Bucket + "/" + tag.Object), text(tag.Reason)})
+	}
+	return r
 }

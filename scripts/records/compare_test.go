@@ -197,14 +197,22 @@ func TestRetag(t *testing.T) {
 		}
 		return len(o.Tags)
 	}
-	if got := c.run("retag", id, "--dry-run"); got.Exit != 0 || !strings.Contains(got.Err, "is tagged") || tags() != 0 {
+	if got := c.run("retag", id, "--dry-run"); got.Exit != 0 || !strings.HasPrefix(got.Out, "tagged\t") || tags() != 0 {
 		t.Errorf("a dry run: %+v, %d tags", got, tags())
+	}
+	var plan []struct{ ID, Object, Outcome string }
+	if got := c.run("retag", id, "--dry-run", "--json"); json.Unmarshal([]byte(got.Out), &plan) != nil || len(plan) != 1 || plan[0].Object != output || plan[0].Outcome != "tagged" {
+		t.Errorf("the plan as JSON: %+v", got)
+	}
+	c.receive(job("jnone", "Success", "2026-11-27T10:00:35+0800")) // without an output
+	if got := c.run("retag", "jnone", "--yes", "--json"); got.Exit != exitFindings || got.Out != "[]\n" {
+		t.Errorf("with nothing to do: %+v", got)
 	}
 	if got := c.run("retag", id, "--yes"); got.Exit != 0 || !strings.HasPrefix(got.Out, "tagged\t") || tags() != 1 {
 		t.Errorf("%+v, %d tags", got, tags())
 	}
 	c.environ = append(c.environ, "TAG_BUCKETS=other-1250000000")
-	if got := c.run("retag", id, "--yes"); got.Exit != exitFindings || !strings.Contains(got.Err, "TAG_BUCKETS") {
+	if got := c.run("retag", id, "--yes"); got.Exit != exitFindings || !strings.Contains(got.Out, "TAG_BUCKETS") {
 		t.Errorf("in a bucket that is not allowed: %+v", got)
 	}
 }

@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -240,6 +241,10 @@ func TestReplay(t *testing.T) {
 	if dry := c.run("replay", "--dry-run"); dry.Exit != 0 || strings.Count(dry.Out, "created") != 2 || len(c.cos.Keys(recordBucket, "ci/jobs/")) != 0 {
 		t.Errorf("a dry run: %+v", dry)
 	}
+	rejected := strings.TrimPrefix(c.rejectedKey("no callback"), "ci/rejected/")
+	if not := c.run("replay", rejected, "--json"); not.Exit != exitFindings || not.Out != "[]\n" {
+		t.Errorf("a body that is not understood: %+v", not)
+	}
 	done := c.run("replay", "--delete", "--yes")
 	if done.Exit != 0 || strings.Count(done.Out, "\tcreated\t") != 2 {
 		t.Errorf("replay: %+v", done)
@@ -253,6 +258,11 @@ func TestReplay(t *testing.T) {
 	if source := c.run("show", "j2", "--json").Out; !strings.Contains(source, `"source":"query"`) && !strings.Contains(source, `"source": "query"`) {
 		t.Errorf("what came from a query was received as something else: %s", source)
 	}
+}
+
+// rejectedKey returns the key of a body that was kept.
+func (c *cloud) rejectedKey(body string) string {
+	return fmt.Sprintf("ci/rejected/%x", sha256.Sum256([]byte(body)))
 }
 
 func TestExitStatus(t *testing.T) {

@@ -172,10 +172,10 @@ func (t *tool) replay(ctx context.Context, names []string, dryRun, remove, yes b
 	}
 	if len(useful) == 0 {
 		t.say("Nothing to receive: none of %d rejected bodies is understood today.", len(bodies))
-		if len(names) > 0 {
-			return errFindings
+		if err := t.print(replayTable(nil), []shownBody{}); err != nil || len(names) == 0 {
+			return err
 		}
-		return t.print(replayTable(nil), []shownBody{})
+		return errFindings
 	}
 	if dryRun {
 		var planned []shownBody
