@@ -119,8 +119,11 @@ func (w words) PlanReconcile() (lines []string, useful bool, err error) {
 	if len(lines) == 0 {
 		return []string{mend.ErrNoBuckets.Error()}, false, nil
 	}
-	return append(lines,
-		"A job that has ended and has no record gets one, and its outputs are tagged.",
+	recorded := "A job that has ended and has no record gets one."
+	if w.mender.TagsMD5() {
+		recorded = "A job that has ended and has no record gets one, and its outputs are tagged."
+	}
+	return append(lines, recorded,
 		"A record that CI contradicts is replaced; what it said goes to the history.",
 		"How far the function's own comparisons have come stays as it is."), true, nil
 }

@@ -12,8 +12,10 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
+	"github.com/ci-callback/ci-callback/scripts/records/mend"
 )
 
 // TestAskWith returns what CI says of a job, a large one again and again, and says which
@@ -43,5 +45,17 @@ func TestAskWith(t *testing.T) {
 	local.Deny(func(coslocal.Request) bool { return true })
 	if _, err := ask(ctx, "j1"); err == nil {
 		t.Error("no error where CI refuses")
+	}
+}
+
+// TestPlanSaysWhatIsTagged holds that a comparison promises tags where it tags.
+func TestPlanSaysWhatIsTagged(t *testing.T) {
+	t.Parallel()
+	for _, tags := range []bool{true, false} {
+		m := mend.New(mend.Options{TagMD5: tags, Buckets: []reconcile.Bucket{{Name: mediaBucket, Region: region}}})
+		lines, useful, err := board.MendWith(m).PlanReconcile()
+		if says := strings.Contains(strings.Join(lines, "\n"), "its outputs are tagged"); says != tags || !useful || err != nil {
+			t.Errorf("TAG_MD5=%v: %v, %v:\n%q", tags, useful, err, lines)
+		}
 	}
 }

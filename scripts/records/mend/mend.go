@@ -62,6 +62,9 @@ func (m *Mender) Types() []string {
 // Workflows returns the workflows whose runs Reconcile compares.
 func (m *Mender) Workflows() []reconcile.Workflow { return m.options.Workflows }
 
+// TagsMD5 reports whether the outputs of records that are stored are tagged.
+func (m *Mender) TagsMD5() bool { return m.options.TagMD5 }
+
 // Reconciled is what Reconcile did.
 type Reconciled struct {
 	reconcile.Result
