@@ -121,7 +121,10 @@ func (b *Board) recordToTag(r *request, kind model.Kind) (*model.Record, error) 
 	return found.Record, nil
 }
 
-const reconcileTitle = "Reconciliation"
+const (
+	reconcileTitle = "Reconciliation"
+	maxLookBack    = 90 * 24 * time.Hour // of a comparison
+)
 
 func (b *Board) confirmReconcile(r *request) (*page, error) {
 	if !b.writable() {
@@ -142,14 +145,17 @@ func (b *Board) reconcile(r *request) (string, error) {
 	if !b.writable() || b.tasks.background == nil {
 		return "", errReadOnly
 	}
-	since, err := time.ParseDuration(cmp.Or(r.PostForm.Get("since"), "72h"))
-	if err != nil || since <= 0 {
-		return "", badQuery(fmt.Errorf("since=%.20q: write a number of hours, such as 72h", r.PostForm.Get("since")))
+	name := cmp.Or(r.PostForm.Get("since"), "72h")
+	from, err := catalog.ParseMoment(name, r.now)
+	since := r.now.Sub(from)
+	if err != nil || since <= 0 || since > maxLookBack {
+		return "", badQuery(fmt.Errorf("since=%.20q: write how far back to look, such as 72h, 7d or 2026-11-27, at most 90d: "+
+			"CI keeps jobs for about a month", name))
 	}
-	if id := b.tasks.running(reconcileTitle); id != "" {
+	id, started := b.tasks.start(task{Title: reconcileTitle, Back: "/reconciliation"})
+	if !started {
 		return r.link("/tasks/" + id), nil
 	}
-	id := b.tasks.add(task{Title: reconcileTitle, Running: true, Back: "/reconciliation"})
 	b.tasks.background(func(ctx context.Context) {
 		lines, err := b.Mender.Reconcile(ctx, since, func(progress string) {
 			b.tasks.change(id, func(t *task) { t.Progress = progress })

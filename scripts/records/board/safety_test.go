@@ -11,7 +11,10 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -133,6 +136,91 @@ func TestButtons(t *testing.T) {
 			t.Errorf("%s leads to %q, which does not say what was done", test.target, location)
 		}
 	}
+}
+
+// slowMender compares until it is let go on.
+type slowMender struct {
+	mender
+	compared atomic.Int64
+	goOn     chan struct{}
+}
+
+func (m *slowMender) Reconcile(_ context.Context, since time.Duration, progress func(string)) ([]string, error) {
+	m.compared.Add(1)
+	<-m.goOn
+	return []string{"compared since " + since.String()}, nil
+}
+
+// serveIn serves a board in a bubble, as the background of its tasks needs it, until stop
+// is called.
+func serveIn(t *testing.T, b *board.Board) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- b.Serve(ctx, newFakeListener()) }()
+	synctest.Wait()
+	return func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// TestOneComparison presses the button many times at once: one comparison runs, all are
+// led to it, and it is not forgotten while it runs, whatever else is done meanwhile.
+func TestOneComparison(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := &slowMender{goOn: make(chan struct{})}
+		b := newSample(t, 5, func(o *board.Options) { o.Mender = m })
+		stop := serveIn(t, b)
+		form := url.Values{"token": {b.Token()}}
+		var locations sync.Map
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { locations.Store(post(t, b, "/reconciliation/run", form, nil).Header().Get("Location"), true) })
+		}
+		all.Wait()
+		synctest.Wait()
+		var led []string
+		locations.Range(func(location, _ any) bool { led = append(led, location.(string)); return true })
+		if len(led) != 1 || m.compared.Load() != 1 {
+			t.Errorf("%d comparisons, and these pages: %q", m.compared.Load(), led)
+		}
+		for range 150 {
+			post(t, b, "/jobs/"+sample.Replaced+"/retag", form, nil)
+		}
+		if w := get(t, b, led[0]); !strings.Contains(w.Body.String(), "is under way") {
+			t.Errorf("the comparison that runs was forgotten: %d", w.Code)
+		}
+		close(m.goOn)
+		synctest.Wait()
+		if text := get(t, b, led[0]).Body.String(); !strings.Contains(text, "compared since 72h0m0s") {
+			t.Errorf("its outcome is not there:\n%s", text)
+		}
+		stop()
+	})
+}
+
+// TestCompareSince holds which times the form for a comparison takes.
+func TestCompareSince(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for since, want := range map[string]string{
+			"": "72h0m0s", "90m": "1h30m0s", "7d": "168h0m0s", "2026-11-27": "19h12m0s", "2026-11-27T18:12:00Z": "1h0m0s",
+			"all": "", "soon": "", "0s": "", "-1h": "", "2026-11-28": "", "91d": "", "0001-01-01": "",
+		} {
+			m := &mender{}
+			b := newSample(t, 1, func(o *board.Options) { o.Mender = m })
+			stop := serveIn(t, b)
+			w := post(t, b, "/reconciliation/run", url.Values{"token": {b.Token()}, "since": {since}}, nil)
+			synctest.Wait()
+			if got := strings.Join(m.done, " "); (w.Code == http.StatusSeeOther) != (want != "") || strings.TrimPrefix(got, "reconcile ") != want {
+				t.Errorf("since %q: status %d, %q", since, w.Code, got)
+			}
+			stop()
+		}
+	})
 }
 
 // TestSubmitDuration holds which durations the form for jobs takes.

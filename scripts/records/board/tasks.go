@@ -34,11 +34,32 @@ type task struct {
 func (t *tasks) add(new task) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.keep(new)
+}
+
+// start keeps a task that runs from now on, and returns its id. Where one with its title
+// runs already, it returns that one's id, and false.
+func (t *tasks) start(new task) (id string, started bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, found := range t.done {
+		if found.Running && found.Title == new.Title {
+			return id, false
+		}
+	}
+	new.Running = true
+	return t.keep(new), true
+}
+
+// keep is add for who holds the lock. Of too many tasks, those that ended are forgotten,
+// the oldest first.
+func (t *tasks) keep(new task) string {
 	new.ID = rand.Text()
 	t.done[new.ID] = &new
-	if t.order = append(t.order, new.ID); len(t.order) > maxTasks {
-		delete(t.done, t.order[0])
-		t.order = slices.Delete(t.order, 0, 1)
+	t.order = append(t.order, new.ID)
+	if oldest := slices.IndexFunc(t.order, func(id string) bool { return !t.done[id].Running }); len(t.order) > maxTasks && oldest >= 0 {
+		delete(t.done, t.order[oldest])
+		t.order = slices.Delete(t.order, oldest, oldest+1)
 	}
 	return new.ID
 }
@@ -62,18 +83,6 @@ func (t *tasks) change(id string, change func(*task)) {
 	if found, ok := t.done[id]; ok {
 		change(found)
 	}
-}
-
-// running returns the id of a task with a title that has not ended, or nothing.
-func (t *tasks) running(title string) string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for id, found := range t.done {
-		if found.Running && found.Title == title {
-			return id
-		}
-	}
-	return ""
 }
 
 // ended makes the outcome of something that was done at once a task, and returns its id.
