@@ -120,6 +120,50 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// TestCommands holds which command shows what a page shows.
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	sample.Fill(source, day, 60)
+	hash := func(digit string) string { return strings.Repeat(digit, 64) }
+	source.Put("ci/rejected/"+hash("a"), []byte("no callback"), day)
+	source.Put("ci/rejected/"+hash("b"), []byte(`{"EventName":"TaskFinish","JobsDetail":[{"JobId":"j1","State":"Success"}]}`), day)
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	shown := regexp.MustCompile(`<code id="command">go run ./scripts/records ([^<]*)</code>`)
+	for target, want := range map[string]string{
+		"/records":                  "list --since 24h --limit 50",
+		"/records?limit=5&kind=job": "list --kind job --since 24h --limit 5",
+		"/records?limit=5&after=" + url.QueryEscape(day.Format(time.RFC3339)+",x"): "",
+		"/failures":              "list --state Failed --since 24h --limit 0",
+		"/rejected/" + hash("a"): "rejected",
+		"/rejected/" + hash("b"): "replay --dry-run " + hash("b"),
+	} {
+		w := get(t, b, target)
+		got := ""
+		if m := shown.FindStringSubmatch(w.Body.String()); m != nil {
+			got = m[1]
+		}
+		if w.Code != http.StatusOK || got != want {
+			t.Errorf("%s: status %d, command %q, not %q", target, w.Code, got, want)
+		}
+	}
+}
+
+// TestZones holds that the zone which was chosen is in the list once.
+func TestZones(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 1, nil)
+	for _, zone := range []string{"Asia/Shanghai", "Africa/Cairo"} {
+		text := get(t, b, "/?tz="+zone).Body.String()
+		if strings.Count(text, ">"+zone+"</option>") != 1 || !strings.Contains(text, "<option selected>"+zone+"<") {
+			t.Errorf("%s is not in the list once", zone)
+		}
+	}
+}
+
 // checkMarkup looks for what the content policy would refuse, and for what a reader who
 // is read to would miss.
 func checkMarkup(t *testing.T, text string) {

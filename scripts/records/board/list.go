@@ -41,11 +41,15 @@ func (b *Board) records(r *request) (*page, error) {
 		return nil, err
 	}
 	f := p.Filter
-	return &page{
+	found := &page{
 		Template: "records", Title: "Records", Active: "/records", Data: p, Live: b.liveWhile(r),
 		Command: command("list", "kind", f.Kind, "state", f.State, "type", f.Type, "verdict", f.Verdict, "code", f.Code,
-			"input", f.Input, "since", f.Since, "until", f.Until),
-	}, nil
+			"input", f.Input, "since", f.Since, "until", f.Until, "limit", strconv.Itoa(p.Limit)),
+	}
+	if p.After != "" {
+		found.Command = "" // the command line cannot go on where a page ended
+	}
+	return found, nil
 }
 
 // filterOf reads the filter of a URL. Where it names no window, it is the last day.

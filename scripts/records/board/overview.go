@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 )
 
@@ -66,7 +67,7 @@ func (b *Board) overview(r *request) (*page, error) {
 	for _, s := range summaries {
 		if s != nil {
 			o.Read++
-			if s.Source == "query" {
+			if s.Source == model.SourceQuery {
 				o.Mended++
 			}
 			if len(o.Newest) < overviewNewest {

@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -196,7 +197,7 @@ func (v view) Tz() string { return v.r.query.Get("tz") }
 // Zones returns the zones that the page offers.
 func (v view) Zones() []string {
 	zones := []string{"UTC", "Asia/Shanghai", "Asia/Singapore", "Europe/Berlin", "America/New_York", "America/Los_Angeles"}
-	if tz := v.Tz(); tz != "" {
+	if tz := v.Tz(); tz != "" && !slices.Contains(zones, tz) {
 		zones = append([]string{tz}, zones...)
 	}
 	return zones
@@ -208,21 +209,12 @@ func (v view) Hidden(without ...string) [][2]string {
 	var fields [][2]string
 	for _, name := range queryNames() {
 		value := v.r.query.Get(name)
-		if value == "" || contains(without, name) {
+		if value == "" || slices.Contains(without, name) {
 			continue
 		}
 		fields = append(fields, [2]string{name, value})
 	}
 	return fields
-}
-
-func contains(names []string, name string) bool {
-	for _, n := range names {
-		if n == name {
-			return true
-		}
-	}
-	return false
 }
 
 // queryNames are the names that a URL's query may have, in the order in which links

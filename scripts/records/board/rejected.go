@@ -118,8 +118,12 @@ func (b *Board) rejectedBody(r *request) (*page, error) {
 	shown := o.Body[:min(len(o.Body), maxBodyShown)]
 	p.Text, p.Cut = strings.ToValidUTF8(string(shown), "\uFFFD"), len(o.Body) > len(shown)
 	p.Binary = !utf8.Valid(o.Body)
+	shows := command("rejected")
+	if p.Reason == "" || p.Jobs > 0 { // else a replay finds nothing to do
+		shows = command("replay --dry-run " + p.Hash)
+	}
 	return &page{Template: "rejectedbody", Title: "Rejected body " + catalog.ShortHash(o.Key), Active: "/rejected", Data: p,
-		Command: command("replay --dry-run " + p.Hash)}, nil
+		Command: shows}, nil
 }
 
 // getRejected reads the body that a URL names.
