@@ -339,7 +339,7 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 				}
 			}
 			return []string{"replay", "--yes"}
-		}, "PutObject", "1 of 2 bodies received."},
+		}, "PutObject", "0 of 2 bodies received."},
 		"retag": {func(c *cloud) []string { return []string{"retag", "--yes", c.ended("Transcode"), c.ended("Transcode")} }, "PutObjectTagging", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -560,4 +560,40 @@ func (a *asked) Write(p []byte) (int, error) {
 		a.cancel()
 	}
 	return a.Buffer.Write(p)
+}
+
+// TestReplayNames names bodies by their key, their hash and what rejected prints of it; a
+// body that is named twice is received once.
+func TestReplayNames(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	body := job("j1", "Success", "2026-11-27T10:00:35+0800")
+	if _, err := c.receiver.Store.PutRejected(t.Context(), []byte(body), ""); err != nil {
+		t.Fatal(err)
+	}
+	key := c.rejectedKey(body)
+	hash := strings.TrimPrefix(key, "ci/rejected/")
+	printed, _, _ := strings.Cut(c.runOn(streams{width: 80, outTerminal: true}, "", "rejected").Out, "  callback")
+	printed = printed[strings.LastIndexByte(printed, '\n')+1:]
+	for name, test := range map[string]struct {
+		want int
+		says string
+	}{
+		"../x": {exitUsage, `"../x" names no rejected body`}, "": {exitUsage, `"" names no rejected body`},
+		hash[:11]: {exitUsage, "names no rejected body"}, "0123456789ab": {exitNotFound, "ci/rejected/0123456789ab: not found"},
+		printed: {exitFine, ""}, hash[:20]: {exitFine, ""}, key: {exitFine, ""}, key[:30]: {exitFine, ""},
+	} {
+		if got := c.run("replay", "--dry-run", name); got.Exit != test.want || !strings.Contains(got.Err, test.says) {
+			t.Errorf("%q: %+v", name, got)
+		}
+	}
+	for _, end := range []string{"0", "1"} {
+		c.putObject(recordBucket, "ci/rejected/"+strings.Repeat("ab", 31)+"a"+end, body)
+	}
+	if got := c.run("replay", "--dry-run", "abababababab"); got.Exit != exitUsage || !strings.Contains(got.Err, "2 rejected bodies begin with abababababab") {
+		t.Errorf("of two: %+v", got)
+	}
+	if got := c.run("replay", "--delete", "--yes", hash, printed, key); got.Exit != exitFine || !strings.HasSuffix(got.Err, "1 of 1 bodies received.\n") {
+		t.Errorf("three times: %+v", got)
+	}
 }

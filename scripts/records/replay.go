@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -102,14 +103,43 @@ func bodyWords(b mend.Body) string {
 	}
 }
 
+// bodyKeys returns the keys of rejected bodies that are named by their key, their hash, or
+// the beginning of it that rejected prints; each once.
+func bodyKeys(ctx context.Context, w *world, names []string) ([]string, error) {
+	prefix := w.config.RecordPrefix + "rejected/"
+	var keys []string
+	for _, name := range names {
+		hash := strings.TrimPrefix(name, prefix)
+		if !catalog.BeginsHash(hash) {
+			return nil, usageError{fmt.Errorf("%.100q names no rejected body: write its key, its hash, or at least the first %d digits of that", name, catalog.ShortHashDigits)}
+		}
+		key := prefix + hash
+		if !catalog.IsHash(hash) {
+			entries, err := w.catalog.ListAll(ctx, "rejected/"+hash)
+			switch {
+			case err != nil:
+				return nil, err
+			case len(entries) == 0:
+				return nil, fmt.Errorf("%s: %w", key, catalog.ErrNotFound)
+			case len(entries) > 1:
+				return nil, usageError{fmt.Errorf("%d rejected bodies begin with %s: write more of the hash", len(entries), hash)}
+			}
+			key = entries[0].Key
+		}
+		if !slices.Contains(keys, key) {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
 const maxBodiesAtOnce = 8
 
 // examine reads the bodies of some keys, or hashes; all bodies where none is named.
 func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []string) ([]mend.Body, error) {
-	prefix := w.config.RecordPrefix + "rejected/"
-	var keys []string
-	for _, name := range names {
-		keys = append(keys, prefix+strings.TrimPrefix(name, prefix))
+	keys, err := bodyKeys(ctx, w, names)
+	if err != nil {
+		return nil, err
 	}
 	if len(names) == 0 {
 		entries, err := w.catalog.ListAll(ctx, "rejected/")
@@ -144,7 +174,7 @@ func (t *tool) replayCommand() *cobra.Command {
 		Use:   "replay [KEY…]",
 		Short: "Receive rejected bodies again that decode now",
 		Long: "Receives rejected bodies again, as what they came as, callback or query: all that\n" +
-			"decode now, or those named by their key or its hash.",
+			"decode now, or those named by their key, its hash, or the beginning that rejected prints.",
 		Example: "  records replay --dry-run\n  records replay --delete --yes",
 		RunE:    func(c *cobra.Command, args []string) error { return t.replay(c.Context(), args, dryRun, remove, yes) },
 	}
@@ -214,7 +244,7 @@ func planWords(b mend.Body, remove bool) string {
 // replayAll receives bodies, one after the other, until the context ends.
 func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []mend.Body, remove bool) error {
 	var done []shownBody
-	failed := false
+	received, inPart := 0, 0
 	for _, b := range bodies {
 		if ctx.Err() != nil {
 			break
@@ -224,19 +254,29 @@ func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []mend.Body
 		for _, r := range replayed.Jobs {
 			s.Jobs = append(s.Jobs, shownJobOf(r))
 		}
+		switch {
+		case err == nil:
+			received++
+		case slices.ContainsFunc(replayed.Jobs, func(r receive.Result) bool { return r.Outcome != "" }):
+			inPart++
+		}
 		if err != nil {
-			s.Error, failed = err.Error(), true
+			s.Error = err.Error()
 		}
 		done = append(done, s)
 	}
 	if err := t.print(replayTable(done), done); err != nil {
 		return err
 	}
-	t.say("%d of %d bodies received.", len(done), len(bodies))
+	words := fmt.Sprintf("%d of %d bodies received", received, len(bodies))
+	if inPart > 0 {
+		words += fmt.Sprintf(", %d in part", inPart)
+	}
+	t.say("%s.", words)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
-	case failed:
+	case received < len(bodies):
 		return errFindings
 	}
 	return nil

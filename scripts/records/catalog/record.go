@@ -152,15 +152,24 @@ func versionsOf(prefix string, current Object, history []*Object) []Version {
 	return versions
 }
 
+// ShortHashDigits is how many digits of a hash are shown.
+const ShortHashDigits = 12
+
 // ShortHash returns the first characters of the hash that names a version of a history
 // or a rejected body, enough to tell it apart.
 func ShortHash(key string) string {
 	name := IDOfKey(key)
-	return name[:min(12, len(name))]
+	return name[:min(ShortHashDigits, len(name))]
+}
+
+// BeginsHash reports whether a text may be the beginning of a hash, or all of it: it has as
+// many digits as ShortHash, or more.
+func BeginsHash(s string) bool {
+	return len(s) >= ShortHashDigits && len(s) <= 64 && strings.Trim(s, "0123456789abcdef") == ""
 }
 
 // IsHash reports whether a text is a SHA-256 in lower-case hex digits, as in the keys of
 // rejected bodies and of the history.
 func IsHash(s string) bool {
-	return len(s) == 64 && strings.Trim(s, "0123456789abcdef") == ""
+	return len(s) == 64 && BeginsHash(s)
 }
