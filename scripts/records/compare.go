@@ -282,7 +282,7 @@ func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error 
 	var lines []string
 	useful := false
 	for _, id := range ids {
-		view, err := w.catalog.Find(ctx, id)
+		view, err := w.catalog.Find(ctx, id, model.Kinds())
 		if err != nil {
 			return err
 		}

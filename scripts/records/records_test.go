@@ -597,3 +597,20 @@ func TestReplayNames(t *testing.T) {
 		t.Errorf("three times: %+v", got)
 	}
 }
+
+// TestShowKind has a job and a review of one id, which begins with a dash.
+func TestShowKind(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	for folder, kind := range map[string]string{"jobs": "job", "reviews": "review"} {
+		c.putObject(recordBucket, "ci/"+folder+"/-a.json", `{"version":2,"kind":"`+kind+`","id":"-a","state":"Success","detail":{}}`)
+	}
+	for _, kind := range []string{"job", "review"} {
+		if got := c.run("show", "--kind", kind, "--", "-a"); !strings.Contains(got.Out, "\nkind\t"+kind+"\n") {
+			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+	if got := c.run("show", "--kind", "workflow", "--", "-a"); got.Exit != exitNotFound {
+		t.Errorf("as a workflow: %+v", got)
+	}
+}

@@ -18,9 +18,13 @@ import (
 )
 
 func (t *tool) showCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "show ID",
-		Short:   "Show one record, its history, and its outputs as they are now",
+	var kind string
+	c := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show one record, its history, and its outputs as they are now",
+		Long: "Shows one record, its history, and its outputs as they are now. Where a job and a review\n" +
+			"have one id, the job is shown, and with --kind review the review. An id that begins\n" +
+			"with - needs -- in front.",
 		Example: "  records show j8d121820f5e411ec926ef19d53ba9c6f\n  records show j8d121820f5e411ec926ef19d53ba9c6f --json | jq .record.detail",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -28,8 +32,11 @@ func (t *tool) showCommand() *cobra.Command {
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return t.show(c.Context(), args[0]) },
+		RunE: func(c *cobra.Command, args []string) error { return t.show(c.Context(), args[0], kind) },
 	}
+	c.Flags().StringVar(&kind, "kind", "", "job, workflow or review; the first of these that has the id, where it is left out")
+	complete(c, "kind", "job", "workflow", "review")
+	return c
 }
 
 // shown is the JSON of show.
@@ -66,12 +73,16 @@ type shownOutput struct {
 	Problem      string            `json:"problem,omitempty"`
 }
 
-func (t *tool) show(ctx context.Context, id string) error {
+func (t *tool) show(ctx context.Context, id, kind string) error {
+	kinds, err := catalog.Filter{Kind: kind}.Kinds()
+	if err != nil {
+		return usageError{err}
+	}
 	w, err := t.open()
 	if err != nil {
 		return err
 	}
-	view, err := w.catalog.Find(ctx, id)
+	view, err := w.catalog.Find(ctx, id, kinds)
 	if err != nil {
 		return err
 	}

@@ -722,6 +722,24 @@ func TestOddPrefix(t *testing.T) {
 	}
 }
 
+// TestCommandOfRecord prints a command that shows this record, and no other.
+func TestCommandOfRecord(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for path, kind := range map[string]string{"jobs/-abc": "job", "reviews/j1": "review"} {
+		_, id, _ := strings.Cut(path, "/")
+		source.Put("ci/"+path+".json", []byte(`{"version":2,"kind":"`+kind+`","id":"`+id+`","state":"Success","detail":{}}`), day)
+	}
+	b := newBoard(t, source, func(o *board.Options) { o.Mender = &mender{} })
+	for target, want := range map[string]string{
+		"/jobs/-abc": "records show -- -abc<", "/reviews/j1": "records show --kind review j1<", "/jobs/-abc/retag": "records retag -- -abc<",
+	} {
+		if text := get(t, b, target).Body.String(); !strings.Contains(text, want) {
+			t.Errorf("%s does not print %q", target, want)
+		}
+	}
+}
+
 // TestEmpty shows what a reader sees before there is anything.
 func TestEmpty(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,8 @@ package board
 
 import (
 	"strings"
+
+	"github.com/ci-callback/ci-callback/pkg/model"
 )
 
 // command returns the command line that shows what a page shows, with flags for those
@@ -14,6 +16,24 @@ func command(name string, flags ...string) string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// showCommand returns the command line that shows a record. Where its id begins with a dash,
+// it says that no flag does.
+func showCommand(kind model.Kind, id string) string {
+	flag := string(kind)
+	if kind == model.KindJob { // which is the first that is looked for
+		flag = ""
+	}
+	return command("show", "kind", flag) + " " + argument(id)
+}
+
+// argument writes a word so that a shell and the command take it as it is.
+func argument(word string) string {
+	if strings.HasPrefix(word, "-") {
+		return "-- " + quoteShell(word)
+	}
+	return quoteShell(word)
 }
 
 // quoteShell writes a word so that a shell takes it as it is.

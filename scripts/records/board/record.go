@@ -141,7 +141,7 @@ func (b *Board) recordPage(r *request, kind model.Kind) (*page, error) {
 	title := found.Summary.State + " " + found.Summary.Type + " " + found.Summary.ID
 	return &page{
 		Template: "record", Title: strings.TrimSpace(title), Active: "/records", Data: p,
-		Command: command("show " + quoteShell(found.Summary.ID)), Live: liveUntilEnded(found.Summary),
+		Command: showCommand(kind, found.Summary.ID), Live: liveUntilEnded(found.Summary),
 	}, nil
 }
 
@@ -187,7 +187,7 @@ func (b *Board) pendingPage(r *request, kind model.Kind, name string) (*page, er
 		p.Timeline = timelineOf(p.Summary, time.Time{})
 	}
 	return &page{Template: "pending", Title: name, Active: "/records", Data: p, Live: 1,
-		Command: command("show " + quoteShell(name))}, nil
+		Command: showCommand(kind, name)}, nil
 }
 
 // outputs looks at the outputs of a record as they are now, side by side.
@@ -238,7 +238,7 @@ func (b *Board) find(w http.ResponseWriter, httpRequest *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(httpRequest.Context(), readTimeout)
 	defer cancel()
-	found, err := b.Catalog.Find(ctx, text)
+	found, err := b.Catalog.Find(ctx, text, model.Kinds())
 	switch {
 	case err == nil:
 		http.Redirect(w, httpRequest, r.link(recordPath(found.Summary)), http.StatusSeeOther)

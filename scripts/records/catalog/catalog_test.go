@@ -288,11 +288,11 @@ func TestFind(t *testing.T) {
 	s.Put("ci/reviews/a~2Bb~3D.json", []byte(`{"version":2,"kind":"review","id":"a+b=","state":"Success","detail":{}}`), now)
 	c := catalog.New(s, "ci/")
 	for _, id := range []string{"a+b=", "a~2Bb~3D"} {
-		if view, err := c.Find(t.Context(), id); err != nil || view.Summary.ID != "a+b=" {
+		if view, err := c.Find(t.Context(), id, model.Kinds()); err != nil || view.Summary.ID != "a+b=" {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-	if _, err := c.Find(t.Context(), "j404"); !errors.Is(err, catalog.ErrNotFound) {
+	if _, err := c.Find(t.Context(), "j404", model.Kinds()); !errors.Is(err, catalog.ErrNotFound) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -374,7 +374,7 @@ func readHistoryInParts(t *testing.T) {
 	if _, err := c.Open(t.Context(), model.KindJob, "j1"); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
-	if _, err := c.Find(t.Context(), "j1"); !errors.Is(err, broken) {
+	if _, err := c.Find(t.Context(), "j1", model.Kinds()); !errors.Is(err, broken) {
 		t.Errorf("error %v", err)
 	}
 }

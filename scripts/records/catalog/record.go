@@ -56,14 +56,14 @@ func nameInKey(kind model.Kind, id string) string {
 	return IDOfKey((&model.Record{Kind: kind, ID: id}).Key(""))
 }
 
-// Find returns the record of an id, of whatever kind, with its history. The id may be
-// written as CI has it or as it stands in the key. The error wraps ErrNotFound where there
-// is no record.
-func (c *Catalog) Find(ctx context.Context, id string) (*View, error) {
+// Find returns the record of an id with its history: of the first of some kinds that has
+// one, such as model.Kinds. The id may be written as CI has it or as it stands in the key.
+// The error wraps ErrNotFound where there is no record.
+func (c *Catalog) Find(ctx context.Context, id string, kinds []model.Kind) (*View, error) {
 	if !mayBeID(id) {
 		return nil, fmt.Errorf("record of %.100q: %w", id, ErrNotFound)
 	}
-	for _, kind := range model.Kinds() {
+	for _, kind := range kinds {
 		view, err := c.Open(ctx, kind, nameInKey(kind, id))
 		if !errors.Is(err, ErrNotFound) {
 			return view, err
