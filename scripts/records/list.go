@@ -59,6 +59,9 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := f.CheckVerdict(); err != nil {
+		return usageError{err}
+	}
 	since, until, err := f.Window(t.now())
 	if err != nil {
 		return usageError{err}

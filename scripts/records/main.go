@@ -117,12 +117,30 @@ func (t *tool) command() *cobra.Command {
 	flags.BoolVar(&t.format.json, "json", false, "print JSON")
 	flags.BoolVar(&t.format.csv, "csv", false, "print CSV with a header")
 	root.MarkFlagsMutuallyExclusive("json", "csv")
+	root.SetHelpCommand(helpCommand())
 	for _, add := range []func() *cobra.Command{
 		t.listCommand, t.showCommand, t.rejectedCommand, t.replayCommand, t.reconcileCommand, t.auditCommand, t.retagCommand, t.serveCommand,
 	} {
 		root.AddCommand(t.begin(add()))
 	}
 	return root
+}
+
+// helpCommand returns the command that shows the help of another. Cobra's own takes an
+// unknown one for no mistake.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show the help of a command",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, rest, err := c.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return usageError{fmt.Errorf("there is no command %q", strings.Join(args, " "))}
+			}
+			about.InitDefaultHelpFlag()
+			return about.Help()
+		},
+	}
 }
 
 // begin notes that the command line was right, before a command's own work.

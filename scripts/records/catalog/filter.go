@@ -35,6 +35,15 @@ func (f Filter) Kinds() ([]model.Kind, error) {
 	return []model.Kind{kind}, nil
 }
 
+// CheckVerdict returns what is wrong with Verdict.
+func (f Filter) CheckVerdict() error {
+	verdicts := []model.Verdict{"", model.VerdictNormal, model.VerdictViolation, model.VerdictSuspected}
+	if !slices.Contains(verdicts, model.Verdict(strings.ToLower(f.Verdict))) {
+		return fmt.Errorf("verdict %.40q is none of normal, violation, suspected", f.Verdict)
+	}
+	return nil
+}
+
 // Window returns the times that Since and Until stand for, counted from now: at or after
 // since, and before until, which is zero where there is no end.
 func (f Filter) Window(now time.Time) (since, until time.Time, err error) {
