@@ -143,6 +143,9 @@ func (w words) Reconcile(ctx context.Context, since time.Duration, progress func
 		}
 		lines = append(lines, fmt.Sprintf("%s %s: %s, was %s, CI says %s", f.Type, f.ID, f.Outcome, was, f.State))
 	}
+	if n := result.NotShown(); n > 0 {
+		lines = append(lines, fmt.Sprintf("and %s more that are not shown", catalog.Count(n)))
+	}
 	return append(lines, result.Warnings...), err
 }
 

@@ -3,6 +3,7 @@ package board_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
+	"github.com/ci-callback/ci-callback/pkg/store"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
 	"github.com/ci-callback/ci-callback/scripts/records/mend"
@@ -56,6 +58,46 @@ func TestPlanSaysWhatIsTagged(t *testing.T) {
 		lines, useful, err := board.MendWith(m).PlanReconcile()
 		if says := strings.Contains(strings.Join(lines, "\n"), "its outputs are tagged"); says != tags || !useful || err != nil {
 			t.Errorf("TAG_MD5=%v: %v, %v:\n%q", tags, useful, err, lines)
+		}
+	}
+}
+
+// TestReconcileSaysAll says on the board too what was not shown, and what could not be done.
+func TestReconcileSaysAll(t *testing.T) {
+	t.Parallel()
+	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cos.Close() })
+	for _, bucket := range []string{recordBucket, mediaBucket} {
+		if err := cos.CreateBucket(bucket, region); err != nil {
+			t.Fatal(err)
+		}
+	}
+	local := cilocaltest.New(t, cilocal.Options{COS: cos}, mediaBucket)
+	for i := range 102 {
+		job := cilocal.Job{ID: fmt.Sprintf("j%d", i), Tag: "Transcode"}
+		if _, err := local.AddJob(mediaBucket, job, cilocal.Plan{Age: 20 * time.Minute, Lost: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cos.Deny(func(r coslocal.Request) bool { return r.Key == "ci/jobs/j7.json" })
+	keys := coslocal.DefaultCredential()
+	o := store.Options{Credentials: cosclient.Credentials{SecretID: keys.SecretID, SecretKey: keys.SecretKey}, Bucket: recordBucket, Region: region, Prefix: "ci/", AppID: "1250000000"}
+	s, err := store.NewPool(local.WithCOS()).Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := mend.New(mend.Options{
+		Store: s, StoreOptions: o, Types: []string{"Transcode"}, Buckets: []reconcile.Bucket{{Name: mediaBucket, Region: region}},
+		CI: ci.NewClient(ci.Options{Transport: local.WithCOS(), Credentials: o.Credentials}),
+	})
+	lines, err := board.MendWith(m).Reconcile(t.Context(), time.Hour, func(string) {})
+	text := strings.Join(lines, "\n")
+	for _, words := range []string{"101 repaired", "\nand 1 more that are not shown\n", "COS refuses the record of a job", "id j7, "} {
+		if !strings.Contains(text, words) || err != nil {
+			t.Errorf("%q is not in\n%.300s … %.300s\n%v", words, text, text[max(0, len(text)-300):], err)
 		}
 	}
 }
