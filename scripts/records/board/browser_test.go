@@ -23,6 +23,7 @@ import (
 	"github.com/ci-callback/ci-callback/pkg/cilocal/cilocaltest"
 	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
+	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/pkg/receive"
 	"github.com/ci-callback/ci-callback/pkg/reconcile"
 	"github.com/ci-callback/ci-callback/pkg/store"
@@ -428,10 +429,21 @@ func hostileText(t *testing.T, ctx context.Context) {
 // the dark and in colours that the system forces on it. Nothing may stick out of the page.
 // It takes pictures, which -artifacts keeps.
 func layout(t *testing.T, ctx context.Context) {
-	tab := openTab(t, ctx, newSample(t, 300, func(o *board.Options) {
+	source := sample.New()
+	sample.Fill(source, day, 300)
+	source.Put("ci/jobs/"+strings.Repeat("j0", 16)+".json", []byte(`{"version":2,"kind":"job","id":"`+strings.Repeat("j0", 16)+`","tag":"SpeechRecognition","state":"Failed",`+
+		`"code":"ResourceDownloadFailedForReason","input":{"bucket":"media-1250000000","object":"`+strings.Repeat("2026/11/recording-", 8)+`"},"detail":{}}`), day)
+	b := newBoard(t, source, func(o *board.Options) {
 		o.Mender = &mender{}
 		o.Submit = &board.SubmitForm{Types: []string{"Transcode"}}
-	}))
+		o.Look = func(_ context.Context, o model.Output) board.OutputNow {
+			return board.OutputNow{Size: 18_437_120, LastModified: day, Tags: []board.Tag{{Key: "md5", Value: strings.Repeat("0", 32)}, {Key: "project", Value: "demo"}}}
+		}
+	})
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tab := openTab(t, ctx, b)
 	pages := map[string]string{
 		"overview": "/", "records": "/records", "none": "/records?state=Cancel", "broken": "/jobs/" + sample.Broken, "replaced": "/jobs/" + sample.Replaced,
 		"failures": "/failures", "rejected": "/rejected", "reconciliation": "/reconciliation", "retag": "/jobs/" + sample.Replaced + "/retag", "submit": "/submit",
@@ -469,6 +481,18 @@ func (tab *tab) checkLayout(name string, width int64) {
 		.filter(e => e.getClientRects().length && e.getBoundingClientRect().height < 24).map(e => e.outerHTML.slice(0, 80))`))
 	if err != nil || len(small) > 0 {
 		tab.t.Errorf("%s has what is too small to press: %q, %v", name, small, err)
+	}
+	// No column is beyond the edge, but where a table compares, and what was shortened for a
+	// wide table is not broken again.
+	cut, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll(".scroll")]
+		.filter(e => e.scrollWidth > e.clientWidth && !e.closest("details") && !e.matches("[aria-label^=What], [aria-label^=Findings]")).map(e => e.ariaLabel + " " + e.scrollWidth + " " + e.clientWidth)`))
+	if err != nil || len(cut) > 0 {
+		tab.t.Errorf("%s has tables that are cut: %q, %v", name, cut, err)
+	}
+	broken, err := chromedp.Run(tab.ctx, chromedp.Evaluate[[]string](`[...document.querySelectorAll(".records .input, .records .code")]
+		.filter(e => e.textContent && innerWidth > 1200 && e.getBoundingClientRect().height > 44).map(e => e.textContent)`))
+	if err != nil || len(broken) > 0 {
+		tab.t.Errorf("%s breaks what was shortened: %q, %v", name, broken, err)
 	}
 	picture, err := chromedp.Run(tab.ctx, chromedp.FullScreenshot(100))
 	if err != nil {

@@ -48,6 +48,14 @@ type outputRow struct {
 	Match  bool       // the tag is the MD5 of the record
 }
 
+// SizeNow writes how long the output is now; a dash where that is not known.
+func (o outputRow) SizeNow() string {
+	if o.Now == nil || o.Now.Problem != "" {
+		return "–"
+	}
+	return catalog.Bytes(o.Now.Size)
+}
+
 // validName is an id as it stands in a key.
 func validName(name string) bool {
 	if name == "" || len(name) > 300 {
