@@ -156,6 +156,9 @@ func Fill(s *Source, now time.Time, n int) {
 	for i := range n {
 		ended := now.Add(-dayTime(r))
 		record := job(r, i, ended)
+		if i == repaired {
+			record.Source = model.SourceQuery
+		}
 		s.put(record, ended.Add(time.Duration(200+r.IntN(2600))*time.Millisecond))
 	}
 	fillSpecial(s, now)
@@ -275,6 +278,9 @@ func (s *Source) put(record *model.Record, at time.Time) {
 	s.Put(record.Key(Prefix), body, at)
 }
 
+// repaired is the number of the job that a reconciliation made a record of.
+const repaired = 12
+
 // The jobs that have something to show beside their state.
 const (
 	// Replaced is a job whose record a reconciliation replaced.
@@ -334,7 +340,7 @@ func fillState(s *Source, now time.Time) {
 			"began": at(12*time.Minute + 7*time.Second), "ended": at(12 * time.Minute), "complete": true,
 			"checked": 412, "recorded": 410, "repaired": 1, "replaced": 1, "unknown": 0,
 			"findings": []any{
-				map[string]any{"id": "j" + hash(12)[:32], "type": "Snapshot", "outcome": "repaired", "state": "Success"},
+				map[string]any{"id": "j" + hash(repaired)[:32], "type": "Snapshot", "outcome": "repaired", "state": "Success"},
 				map[string]any{"id": Replaced, "type": "Transcode", "outcome": "replaced", "state": "Success", "was": "Failed"},
 			},
 		},
