@@ -124,6 +124,20 @@ func TestOneRefused(t *testing.T) {
 	}
 }
 
+// TestOneBodyRefused has one rejected body that COS does not give: the others are listed.
+func TestOneBodyRefused(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive("no callback")
+	c.receive("another")
+	key := c.rejectedKey("another")
+	c.cos.Deny(func(r coslocal.Request) bool { return r.Key == key })
+	got := c.run("rejected")
+	if got.Exit != exitFindings || strings.Count(got.Out, "\n") != 1 || !strings.Contains(got.Err, key) || !strings.Contains(got.Err, "AccessDenied") {
+		t.Errorf("%+v", got)
+	}
+}
+
 // TestNoRecords says that there are none only where it is known.
 func TestNoRecords(t *testing.T) {
 	t.Parallel()

@@ -53,9 +53,9 @@ func (t *tool) rejected(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bodies, err := t.examine(ctx, w, w.simpleMender(), nil)
-	if err != nil {
-		return err
+	bodies, failed := t.examine(ctx, w, w.simpleMender(), nil)
+	if failed != nil && len(bodies) == 0 {
+		return failed
 	}
 	r := table{columns: []column{{name: "BODY", least: 12}, {name: "SOURCE"}, {name: "SIZE", right: true}, {name: "AGE", right: true}, {name: "REASON", least: 20}}}
 	all := []shownBody{}
@@ -73,7 +73,7 @@ func (t *tool) rejected(ctx context.Context) error {
 		return err
 	}
 	t.say("%d rejected, %d of them understood now.", len(bodies), understood)
-	return nil
+	return failed
 }
 
 func shownBodyOf(b mend.Body) shownBody {
@@ -135,7 +135,8 @@ func bodyKeys(ctx context.Context, w *world, names []string) ([]string, error) {
 
 const maxBodiesAtOnce = 8
 
-// examine reads the bodies of some keys, or hashes; all bodies where none is named.
+// examine reads the bodies of some keys, or hashes; all bodies where none is named. Beside
+// an error, the first, are the bodies that could be read.
 func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []string) ([]mend.Body, error) {
 	keys, err := bodyKeys(ctx, w, names)
 	if err != nil {
@@ -160,7 +161,14 @@ func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []st
 		}
 		return err
 	})
-	return bodies, errors.Join(errs...)
+	var read []mend.Body
+	var failed error
+	for i, err := range errs {
+		if failed = cmp.Or(failed, err); err == nil {
+			read = append(read, bodies[i])
+		}
+	}
+	return read, failed
 }
 
 // simpleMender returns a mender for what needs no settings of the reconciliation.
