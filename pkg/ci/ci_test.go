@@ -384,6 +384,23 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
+// The longest answer that is read is taken at once.
+func TestLongestAnswer(t *testing.T) {
+	t.Parallel()
+	fake := &fakeCI{answer: func(*http.Request) *http.Response {
+		const root = "<Response></Response>"
+		response := answer(200, root[:10]+strings.Repeat(" ", ci.MaxAnswerBytes-len(root))+root[10:])
+		response.ContentLength = ci.MaxAnswerBytes
+		return response
+	}}
+	page, err := list(t.Context(), newBucket(t, fake))
+	if err != nil || len(fake.urls()) != 1 {
+		t.Errorf("%v after %q", err, fake.urls())
+		return
+	}
+	page.Close()
+}
+
 // Where one job, or run, is too long alone, that is the error, and no page is of none.
 func TestOneTooLarge(t *testing.T) {
 	t.Parallel()

@@ -238,7 +238,6 @@ func (b *bucketRun) close(work, saving context.Context) error {
 	b.last.Ended = wholeSecond(time.Now())
 	b.state.Last = &b.last
 	if unsaved := b.saveAtEnd(saving); unsaved != nil {
-		b.last.Complete = false
 		err = errors.Join(err, fmt.Errorf("bucket %s: %w", b.bucket.Name, unsaved))
 	}
 	return err

@@ -325,7 +325,7 @@ func TestInterrupted(t *testing.T) {
 	cancel()
 	var errors bytes.Buffer
 	tool := &tool{streams: streams{out: &errors, err: &errors}, environ: c.environ, now: time.Now, transport: c.transport}
-	if exit := tool.run(ctx, []string{"list"}); exit != exitInterrupted {
+	if exit := tool.run(ctx, []string{"list"}); exit != exitInterrupted || !strings.Contains(errors.String(), "records: interrupted") {
 		t.Errorf("exit %d, not %d: %s", exit, exitInterrupted, errors.String())
 	}
 }

@@ -410,9 +410,33 @@ func TestNextPages(t *testing.T) {
 	if len(seen) != 95 {
 		t.Errorf("%d of 95 records were seen", len(seen))
 	}
+	if text := get(t, b, "/records?limit=200").Body.String(); strings.Contains(text, `rel="next"`) {
+		t.Error("a page with all records leads to another")
+	}
 	for id, n := range seen {
 		if n != 1 {
 			t.Errorf("%s was seen %d times", id, n)
+		}
+	}
+}
+
+// TestKinds shows the records of one kind.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	for _, kind := range model.Kinds() {
+		source.Put("ci/"+kind.Folder()+"/of_"+string(kind)+".json", []byte(`{"version":2,"kind":"`+string(kind)+`","id":"of_`+string(kind)+`","state":"Success","detail":{}}`), day)
+	}
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, kind := range model.Kinds() {
+		text := get(t, b, "/records?kind="+string(kind)).Body.String()
+		for _, other := range model.Kinds() {
+			if got := strings.Contains(text, "/of_"+string(other)+`"`); got != (other == kind) {
+				t.Errorf("of kind %s: the page shows a %s: %t", kind, other, got)
+			}
 		}
 	}
 }
