@@ -214,8 +214,8 @@ func (c *Catalog) remember(s *Summary) {
 // Summaries reads entries, up to 64 at a time, and returns a summary of each, in the
 // same order. What was read before and has not changed since costs no request. An object
 // that is gone by now has a nil summary; what is no record, or what COS refuses, has one
-// that says so. After an error, or once ctx has ended, the summaries that were read are there, and the others
-// are nil.
+// that says so. After an error, or once ctx has ended, the summaries that were read are
+// there, and the others are nil.
 func (c *Catalog) Summaries(ctx context.Context, entries []Entry) ([]*Summary, error) {
 	summaries := make([]*Summary, len(entries))
 	err := forEach(ctx, len(entries), maxReads, func(ctx context.Context, i int) (err error) {
