@@ -230,9 +230,8 @@ func (l *localCI) wait(d time.Duration) {
 	l.ci.RunDue()
 }
 
-// newLocalBoard returns a board of a local COS, with a form for jobs of a local CI that
-// calls back.
-func newLocalBoard(t *testing.T) (*board.Board, *localCI) {
+// newCOS returns a local COS with both buckets.
+func newCOS(t *testing.T) *coslocal.Server {
 	t.Helper()
 	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
 	if err != nil {
@@ -244,6 +243,14 @@ func newLocalBoard(t *testing.T) (*board.Board, *localCI) {
 			t.Fatal(err)
 		}
 	}
+	return cos
+}
+
+// newLocalBoard returns a board of a local COS, with a form for jobs of a local CI that
+// calls back.
+func newLocalBoard(t *testing.T) (*board.Board, *localCI) {
+	t.Helper()
+	cos := newCOS(t)
 	var receiver *receive.Receiver
 	callbacks := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body := make([]byte, r.ContentLength)

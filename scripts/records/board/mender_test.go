@@ -65,16 +65,7 @@ func TestPlanSaysWhatIsTagged(t *testing.T) {
 // TestReconcileSaysAll says on the board too what was not shown, and what could not be done.
 func TestReconcileSaysAll(t *testing.T) {
 	t.Parallel()
-	cos, err := coslocal.New(coslocal.Options{KeepRequests: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { cos.Close() })
-	for _, bucket := range []string{recordBucket, mediaBucket} {
-		if err := cos.CreateBucket(bucket, region); err != nil {
-			t.Fatal(err)
-		}
-	}
+	cos := newCOS(t)
 	local := cilocaltest.New(t, cilocal.Options{COS: cos}, mediaBucket)
 	for i := range 102 {
 		job := cilocal.Job{ID: fmt.Sprintf("j%d", i), Tag: "Transcode"}
