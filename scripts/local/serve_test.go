@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/testgolden"
 	"github.com/ci-callback/ci-callback/internal/testprogram"
 	"github.com/ci-callback/ci-callback/internal/testsize"
 	"github.com/ci-callback/ci-callback/pkg/cilocal"
@@ -99,6 +100,8 @@ func TestServe(t *testing.T) {
 	t.Parallel()
 	p, out := newTestProgram(t)
 	s := startServe(t, p, out)
+	explained, _, _ := strings.Cut(out.String(), "Ctrl-C ends it.")
+	testgolden.Open("testdata/serve.txt").Compare(t, t.Name(), changing.ReplaceAllString(explained, "$1$2$3$4…"))
 	body := sample(t, "digitalwatermark.xml")
 	hostile := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jother", "output/digital.mp4", "output/a\u202e31m\u2066b.mp4").Replace(body)
 	hostileState := strings.NewReplacer("ja8de3b46f86011ec9452c1c27f56a659", "jthird", "<State>Success", "<State>Odd\u009b31m").Replace(body)
@@ -136,6 +139,9 @@ func TestServe(t *testing.T) {
 		}
 	}
 }
+
+// changing is what is another in each run of serve: ports, times, a signature, and folders.
+var changing = regexp.MustCompile(`((?:127\.0\.0\.1|localhost):)[0-9]+|(q-(?:sign|key)-time=)[0-9;]+|(q-signature=)[0-9a-f]+|((?m:^)  (?:objects|log) +).*`)
 
 // TestServeSubmitsJobs pastes the curl command that serve prints: the job runs, calls
 // back, and its record is on the board.
