@@ -217,6 +217,7 @@ func TestErrorPages(t *testing.T) {
 		"/?until=garbage":                         400,
 		"/failures?until=garbage":                 400,
 		"/records?kind=task":                      400,
+		"/records?verdict=bogus":                  400,
 		"/records?limit=100000":                   400,
 		"/records?after=x":                        400,
 		"/?tz=Mars/Olympus":                       400,

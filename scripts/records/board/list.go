@@ -65,7 +65,7 @@ func (b *Board) findRecords(r *request) (recordsPage, error) {
 	f := filterOf(r)
 	p := recordsPage{Filter: f, After: r.query.Get("after"), Limit: defaultLimit, Window: windowWords(f.Since, f.Until)}
 	kinds, err := f.Kinds()
-	if err != nil {
+	if err = cmp.Or(err, f.CheckVerdict()); err != nil {
 		return p, badQuery(err)
 	}
 	since, until, err := f.Window(r.now)
