@@ -202,6 +202,27 @@ func TestOneComparison(t *testing.T) {
 	})
 }
 
+// TestForgetsTasks keeps the outcome of the last hundred tasks.
+func TestForgetsTasks(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 5, func(o *board.Options) { o.Mender = &mender{} })
+	var pages []string
+	for range 110 {
+		w := post(t, b, "/jobs/"+sample.Replaced+"/retag", url.Values{"token": {b.Token()}}, nil)
+		_, id, _ := strings.Cut(w.Header().Get("Location"), "done=")
+		pages = append(pages, "/tasks/"+id)
+	}
+	for i, page := range pages {
+		want := http.StatusOK
+		if i < 10 {
+			want = http.StatusNotFound
+		}
+		if w := get(t, b, page); w.Code != want {
+			t.Errorf("task %d: %d, not %d", i, w.Code, want)
+		}
+	}
+}
+
 // TestCompareSince holds which times the form for a comparison takes.
 func TestCompareSince(t *testing.T) {
 	t.Parallel()
