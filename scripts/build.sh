@@ -25,6 +25,7 @@ cd "$root"
 
 # version_from_git prints the version of this checkout: its tag, or tag, distance and commit, or the commit alone.
 version_from_git() {
+	unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE # those of another repository, as a hook of it leaves them
 	command -v git >/dev/null 2>&1 ||
 		die 'git is not on PATH. Install it, or name the version yourself: VERSION=v1.2.3 scripts/build.sh'
 	# A source archive may lie inside some other checkout, whose commits say nothing about this code. What git itself has
@@ -35,10 +36,13 @@ version_from_git() {
 	# Twelve digits, as git's own choice grows with the number of objects and so differs between clones.
 	described=$(git --no-optional-locks describe --tags --always --dirty --abbrev=12) ||
 		die 'git cannot describe this checkout (above). Name the version yourself: VERSION=v1.2.3 scripts/build.sh'
-	# Git calls a checkout clean while a new file waits to be added; the compiler would take it all the same.
+	# Git calls a checkout clean while a new file waits to be added, or is ignored; the compiler would take it all the same.
 	case $described in
 	*-dirty) ;;
-	*) [ -z "$(git ls-files --others --exclude-standard -- function pkg)" ] || described=$described-dirty ;;
+	*)
+		new=$(git ls-files --others -- 'function/*.go' 'function/*.s' 'pkg/*.go' 'pkg/*.s' 'internal/*.go' 'internal/*.s')
+		[ -z "$new" ] || described=$described-dirty
+		;;
 	esac
 	printf '%s\n' "$described"
 }

@@ -240,7 +240,18 @@ func TestBuildTakesTheVersionFromGit(t *testing.T) {
 		{"light tag", func() { do("tag", "v1.2.3") }, `v1\.2\.3`},
 		{"after the tag", func() { do("commit", "--quiet", "--allow-empty", "-m", "second") }, `v1\.2\.3-1-g[0-9a-f]{12}`},
 		{"note beside the code", func() { write(t, filepath.Join(dir, "notes.txt"), "x", 0o644) }, `v1\.2\.3-1-g[0-9a-f]{12}`},
-		{"new file in the code", func() { write(t, filepath.Join(dir, "function", "new.go"), "package main\n", 0o644) }, `v1\.2\.3-1-g[0-9a-f]{12}-dirty`},
+		{"ignored file in the code", func() {
+			write(t, filepath.Join(dir, ".git", "info", "exclude"), "ignored.*\n", 0o644)
+			write(t, filepath.Join(dir, "function", "ignored.go"), "package main\n", 0o644)
+		}, `v1\.2\.3-1-g[0-9a-f]{12}-dirty`},
+		{"ignored file beside the code", func() {
+			rename(t, filepath.Join(dir, "function", "ignored.go"), filepath.Join(dir, "function", "ignored.txt"))
+		}, `v1\.2\.3-1-g[0-9a-f]{12}`},
+		{"new file in a package of the function's own", func() { write(t, filepath.Join(dir, "internal", "new", "new.go"), "package new\n", 0o644) }, `v1\.2\.3-1-g[0-9a-f]{12}-dirty`},
+		{"new file in the code", func() {
+			rename(t, filepath.Join(dir, "internal", "new", "new.go"), filepath.Join(dir, "internal", "new", "ignored.txt"))
+			write(t, filepath.Join(dir, "function", "new.go"), "package main\n", 0o644)
+		}, `v1\.2\.3-1-g[0-9a-f]{12}-dirty`},
 		{"changed file", func() {
 			do("add", "function/new.go")
 			do("commit", "--quiet", "-m", "third")
@@ -258,6 +269,14 @@ func TestBuildTakesTheVersionFromGit(t *testing.T) {
 		if !bytes.Contains(unpack(t, read(t, filepath.Join(dir, "dist", "ci-callback.zip"))), []byte(version[1])) {
 			t.Errorf("%s: the executable does not hold version %s", state.name, version[1])
 		}
+	}
+	run(t, dir, append(env, "GIT_DIR="+t.TempDir()), sh, "scripts/build.sh").expect(t, 0, "version  v1.2.3-2-g")
+}
+
+func rename(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.Rename(from, to); err != nil {
+		t.Fatal(err)
 	}
 }
 
