@@ -57,6 +57,9 @@ cd "$root"
 # shellcheck disable=SC2016 # the dollar is serverless.yml's
 settings=$(sed -n 's/^ *\([A-Z][A-Z0-9_]*\): ${env:\1}.*/\1/p' serverless.yml)
 
+# The function's name, which is another one for a second function.
+function_name=$(sed -n '/^inputs:/,$s/^  name: *\([A-Za-z0-9_-]*\).*/\1/p' serverless.yml)
+
 # value_of leaves the value of the variable named $1 in value, which is empty where it is unset.
 value_of() {
 	eval "value=\${$1:-}"
@@ -71,6 +74,7 @@ check_settings() {
 	: "${FUNCTION_REGION:=${RECORD_REGION:-}}"
 	export FUNCTION_REGION
 
+	[ -n "$function_name" ] || problem 'serverless.yml gives the function no name: write it under inputs, as name: ci-callback'
 	check_env_files
 	for name in TENCENT_SECRET_ID TENCENT_SECRET_KEY; do
 		value_of "$name"
@@ -160,17 +164,26 @@ hide() {
 	hidden=$hidden$rest
 }
 
+# secrets prints every secret of the environment, the longest first: one may begin with another.
+secrets() {
+	IFS=,
+	for secret in ${CALLBACK_TOKEN:-} "${TENCENT_SECRET_ID:-}" "${TENCENT_SECRET_KEY:-}" "${TENCENT_TOKEN:-}" \
+		"${TENCENTCLOUD_SECRETID:-}" "${TENCENTCLOUD_SECRETKEY:-}" "${TENCENTCLOUD_SESSIONTOKEN:-}"; do
+		secret=${secret#"${secret%%[![:space:]]*}"} # tokens may have blanks between them
+		secret=${secret%"${secret##*[![:space:]]}"}
+		[ -z "$secret" ] || printf '%s %s\n' "${#secret}" "$secret"
+	done | sort -rn | cut -d ' ' -f 2-
+}
+
 # without_secrets copies its input line by line, every secret of the environment replaced: what the CLI prints is
 # beyond this script, and deployment logs are kept and passed around. A secret is known as it stands in the environment
 # alone: one of letters and digits, as `openssl rand -hex` makes them, has no other form in JSON or a URL.
 without_secrets() {
+	known=$(secrets)
 	while IFS= read -r line || [ -n "$line" ]; do
-		IFS=,
-		for secret in ${CALLBACK_TOKEN:-} "${TENCENT_SECRET_ID:-}" "${TENCENT_SECRET_KEY:-}" "${TENCENT_TOKEN:-}" \
-			"${TENCENTCLOUD_SECRETID:-}" "${TENCENTCLOUD_SECRETKEY:-}" "${TENCENTCLOUD_SESSIONTOKEN:-}"; do
-			secret=${secret#"${secret%%[![:space:]]*}"} # tokens may have blanks between them
-			secret=${secret%"${secret##*[![:space:]]}"}
-			[ -n "$secret" ] || continue
+		IFS='
+'
+		for secret in $known; do
 			hide "$line" "$secret"
 			line=$hidden
 		done
@@ -196,7 +209,7 @@ if [ "$problems" -gt 0 ]; then
 	printf 'deploy: nothing was built or deployed\n' >&2
 	exit 1
 fi
-printf 'function  ci-callback in %s, role %s\n' "$FUNCTION_REGION" "$FUNCTION_ROLE"
+printf 'function  %s in %s, role %s\n' "$function_name" "$FUNCTION_REGION" "$FUNCTION_ROLE"
 
 if [ -n "$dry_run" ]; then
 	printf 'would run, in %s:\n  scripts/build.sh\n  %s deploy\n' "$root" "$cli"
@@ -231,7 +244,7 @@ logged() {
 # names_function tells whether the CLI's output $1 names the function, as it does when it has deployed one.
 names_function() {
 	escape=$(printf '\033')
-	LC_ALL=C sed "s/$escape\[[0-9;]*m//g" "$1" | LC_ALL=C grep -Eq 'functionName[^A-Za-z0-9]+ci-callback([^A-Za-z0-9_-]|$)'
+	LC_ALL=C sed "s/$escape\[[0-9;]*m//g" "$1" | LC_ALL=C grep -Eq "functionName[^A-Za-z0-9]+$function_name([^A-Za-z0-9_-]|\$)"
 }
 
 logged "$work/build" scripts/build.sh || exit $?

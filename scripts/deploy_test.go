@@ -87,6 +87,15 @@ var (
 	upstream = cli{"serverless", upstreamVersion, "", "0", ""}
 )
 
+// renamed returns serverless.yml with another name of the function.
+func renamed(name string) string {
+	file, err := os.ReadFile("../serverless.yml")
+	if err != nil {
+		panic(err)
+	}
+	return strings.Replace(string(file), "\n  name: ci-callback\n", "\n  name: "+name+"\n", 1)
+}
+
 func with(c cli, prints, status string) []cli {
 	c.prints, c.status = prints, status
 	return []cli{c}
@@ -132,6 +141,19 @@ var deployments = map[string]deployment{
 	"another_function_deployed": {
 		cli: with(npm, strings.ReplaceAll(deployed, "functionName: ci-callback", "functionName: ci-callback-2"), "0"), called: true, built: true, status: 1,
 		says: []string{"nothing was deployed"}, not: []string{"The callback URL", "deployed. "},
+	},
+	"second_function": {
+		files: map[string]string{"serverless.yml": renamed("ci-callback-2")},
+		cli:   with(npm, strings.ReplaceAll(deployed, "functionName: ci-callback", "functionName: ci-callback-2"), "0"), called: true, built: true,
+		says: []string{"function  ci-callback-2 in ap-guangzhou", "?token=<your token>\n"},
+	},
+	"function_without_a_name": {
+		files: map[string]string{"serverless.yml": renamed("")}, cli: []cli{npm}, status: 1,
+		says: []string{"serverless.yml gives the function no name"},
+	},
+	"token_that_begins_as_another": {
+		env: map[string]string{"CALLBACK_TOKEN": secrets[0] + "," + secrets[0] + "-AND-MORE"}, cli: []cli{npm}, called: true, built: true,
+		says: []string{"token=***,*** key: *** ***.\n"}, not: []string{"AND-MORE"},
 	},
 	"the_URL_answers_otherwise": {
 		env: map[string]string{"ANSWERS": "1"}, cli: []cli{npm}, called: true, built: true, status: 1,
@@ -297,7 +319,7 @@ func (d deployment) prepare(t *testing.T, doctor string) prepared {
 	if d.noted || testsize.Full() {
 		newToolbox = notingToolbox // two processes for each program
 	}
-	bin := newToolbox(t, "sh", "cat", "dirname", "env", "grep", "mktemp", "rm", "sed", "tee", "tr")
+	bin := newToolbox(t, "sh", "cat", "cut", "dirname", "env", "grep", "mktemp", "rm", "sed", "sort", "tee", "tr")
 	for _, c := range d.cli {
 		write(t, filepath.Join(bin, c.name), c.script(), 0o755)
 	}

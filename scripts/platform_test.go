@@ -146,9 +146,6 @@ func TestServerlessFile(t *testing.T) {
 		t.Errorf("the function's variables are %v, want each from the environment: %v", in.Environment.Variables, want)
 	}
 	checkNoLiteralSecret(t, text)
-	if !strings.Contains(string(read(t, "deploy.sh")), "'function  "+in.Name+" in ") {
-		t.Error("deploy.sh names another function")
-	}
 	if !strings.Contains(string(read(t, "deploy.sh")), " ./.env."+file.Stage+" ") {
 		t.Error("deploy.sh looks at another stage's .env")
 	}
