@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 )
@@ -20,8 +21,7 @@ import (
 // TestSettings has the function's own rules accept the environment that is deployed.
 func TestSettings(t *testing.T) {
 	t.Parallel()
-	m := loadModule(t)
-	environment := texts(t, valueOf(t, m.resource(t, "tencentcloud_scf_function.callback").Attributes["environment"].Expr, m.evaluate(t, everything)))
+	deployed := environment(t, loadModule(t), everything)
 	want := map[string]string{
 		"RECORD_BUCKET": "records-1250000000", "RECORD_REGION": "ap-guangzhou", "RECORD_PREFIX": "ci/",
 		"CALLBACK_TOKEN": "0123456789abcdef",
@@ -30,18 +30,31 @@ func TestSettings(t *testing.T) {
 		"RECONCILE_BUCKETS": "media-1250000000@ap-guangzhou,more-1250000001@ap-beijing",
 		"RECONCILE_TYPES":   "Transcode,Snapshot", "RECONCILE_WORKFLOWS": "w0123456789abcdef", "RECONCILE_DAYS": "3",
 	}
-	if diff := cmp.Diff(want, environment); diff != "" {
+	if diff := cmp.Diff(want, deployed); diff != "" {
 		t.Errorf("the environment (-want +got):\n%s", diff)
 	}
-	invocation := maps.Clone(environment)
-	invocation["TENCENTCLOUD_SECRETID"], invocation["TENCENTCLOUD_SECRETKEY"] = "id", "key"
-	deployed := config.Environment{Invocation: invocation, AppID: "1250000000"}
-	_, problems := config.Load(deployed)
-	_, authProblems := config.LoadAuth(deployed)
-	_, reconcileProblems := config.LoadReconcile(deployed)
-	if err := errors.Join(problems, authProblems, reconcileProblems); err != nil {
+	_, problems := config.LoadAuth(config.Environment{Invocation: deployed})
+	if err := errors.Join(problems, functionTakes(deployed)); err != nil {
 		t.Errorf("the function would not take it: %v", err)
 	}
+}
+
+// environment returns the variables of the function that are deployed, given values for
+// some variables of the module.
+func environment(t *testing.T, m module, values map[string]cty.Value) map[string]string {
+	t.Helper()
+	return texts(t, valueOf(t, m.resource(t, "tencentcloud_scf_function.callback").Attributes["environment"].Expr, m.evaluate(t, values)))
+}
+
+// functionTakes returns what the function's own rules, but those of the token, say
+// against an environment.
+func functionTakes(deployed map[string]string) error {
+	invocation := maps.Clone(deployed)
+	invocation["TENCENTCLOUD_SECRETID"], invocation["TENCENTCLOUD_SECRETKEY"] = "id", "key"
+	e := config.Environment{Invocation: invocation, AppID: "1250000000"}
+	_, problems := config.Load(e)
+	_, reconcileProblems := config.LoadReconcile(e)
+	return errors.Join(problems, reconcileProblems)
 }
 
 // TestAllSettings wants each of the function's variables to be one that can be deployed,

@@ -76,7 +76,8 @@ func TestVariablesAreDescribed(t *testing.T) {
 	}
 }
 
-// TestValidation gives variables values that are right and wrong.
+// TestValidation gives variables values that are right and wrong. The function takes
+// those that are right.
 func TestValidation(t *testing.T) {
 	t.Parallel()
 	list := func(buckets ...cty.Value) cty.Value { return cty.TupleVal(buckets) }
@@ -96,10 +97,16 @@ func TestValidation(t *testing.T) {
 		{"record_bucket", cty.StringVal("records"), false},
 		{"record_bucket", cty.StringVal("examplebucket-1250000000"), false},
 		{"record_bucket", cty.StringVal("-records-1250000000"), false},
-		{"record_prefix", cty.StringVal(""), true},
 		{"record_prefix", cty.StringVal("a/b-"), true},
+		{"record_prefix", cty.StringVal(".a/..b/..."), true},
+		{"record_prefix", cty.StringVal(strings.Repeat("a", 476)), true},
+		{"record_prefix", cty.StringVal(strings.Repeat("a", 477)), false},
+		{"record_prefix", cty.StringVal(""), false},
 		{"record_prefix", cty.StringVal("/ci/"), false},
 		{"record_prefix", cty.StringVal("a//b"), false},
+		{"record_prefix", cty.StringVal("./"), false},
+		{"record_prefix", cty.StringVal("../"), false},
+		{"record_prefix", cty.StringVal("a/../b"), false},
 		{"callback_token", cty.StringVal(""), true},
 		{"callback_token", cty.StringVal("0123456789abcdef"), true},
 		{"callback_token", cty.StringVal("0123456789abcdef, fedcba9876543210"), true},
@@ -142,6 +149,14 @@ func TestValidation(t *testing.T) {
 		})
 		if valid != test.valid {
 			t.Errorf("%s = %#v: valid is %t, want %t", test.variable, test.value, valid, test.valid)
+		}
+		if !test.valid {
+			continue
+		}
+		values := maps.Clone(everything)
+		values[test.variable] = test.value
+		if err := functionTakes(environment(t, loadModule(t), values)); err != nil {
+			t.Errorf("%s = %#v: the function would not take it: %v", test.variable, test.value, err)
 		}
 	}
 }
@@ -213,8 +228,8 @@ func TestLifecycleRules(t *testing.T) {
 	}{
 		"default": {nil, map[string]string{"ci/rejected/": "30", "ci/history/": "365", "ci/doctor/": "1"}},
 		"kept": {
-			map[string]cty.Value{"rejected_days": cty.NumberIntVal(0), "history_days": cty.NumberIntVal(0), "record_prefix": cty.StringVal("")},
-			map[string]string{"doctor/": "1"},
+			map[string]cty.Value{"rejected_days": cty.NumberIntVal(0), "history_days": cty.NumberIntVal(0), "record_prefix": cty.StringVal("a/b-")},
+			map[string]string{"a/b-doctor/": "1"},
 		},
 	} {
 		context := m.evaluate(t, test.values)

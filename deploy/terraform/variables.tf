@@ -57,6 +57,21 @@ variable "record_prefix" {
     condition     = can(regex("^([A-Za-z0-9_.-]+/)*[A-Za-z0-9_.-]*$", var.record_prefix))
     error_message = "A prefix is made of letters, digits, . _ - and slashes, and does not begin with a slash."
   }
+
+  validation {
+    condition     = var.record_prefix != ""
+    error_message = "It is not empty: the function would write below its default, ci/, and the policy and the lifecycle rules would not fit."
+  }
+
+  validation {
+    condition     = !can(regex("(^|/)[.]{1,2}/", var.record_prefix))
+    error_message = "A prefix has no segment . or .., which no key of a record may have."
+  }
+
+  validation {
+    condition     = length(var.record_prefix) <= 476
+    error_message = "A prefix has at most 476 characters: the keys of records leave room for no more."
+  }
 }
 
 variable "callback_token" {
