@@ -59,12 +59,12 @@ func (d *doctor) checkFunction(ctx context.Context) {
 }
 
 // checkDeployed asks the deployed function until it is the version that was just
-// deployed, with the token that was just set, or until time is over: the platform
+// deployed, with the tokens that were just set, or until time is over: the platform
 // exchanges code and variables some seconds after it says that it did.
 func (d *doctor) checkDeployed(ctx context.Context) {
 	d.check(ctx, checkToken, nil, d.judgeToken)
 	d.check(ctx, checkAnswers, nil, untilGood(d.askDeployed))
-	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, untilGood(d.tryProbe))
+	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, untilGood(d.tryAllTokens))
 	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, d.tryWrongTokens)
 }
 
@@ -163,18 +163,18 @@ func (d *doctor) tryWrongTokens(ctx context.Context) finding {
 			return fail("it lets everybody in: CALLBACK_AUTH=none is set there",
 				"set CALLBACK_TOKEN in the function's variables, remove CALLBACK_AUTH, and deploy")
 		case r.status != http.StatusUnauthorized:
-			return unexpected(r)
+			return d.unexpected(r, token)
 		}
 	}
 	return pass("401 for a wrong token, and 401 for none")
 }
 
 // unexpected returns the finding for an answer of the function that is not the one hoped
-// for.
-func unexpected(r functionReply) finding {
+// for, to a request with a token.
+func (d *doctor) unexpected(r functionReply, token string) finding {
 	remedies := map[string]string{
 		"misconfigured": "correct the function's variables, or its role, and deploy again",
-		"unauthorized":  "the first token of CALLBACK_TOKEN here is none of the function's: make them the same, and deploy",
+		"unauthorized":  d.tokenRemedy(token),
 		"unavailable":   "COS was out of reach for the function: run it again a little later",
 		"internal":      "look in the function's log, and report the bug",
 	}
@@ -185,6 +185,19 @@ func unexpected(r functionReply) finding {
 	return fail("it answers "+r.String(), remedy)
 }
 
+// tokenRemedy says what to do where the function refuses a token of these settings, which
+// it does not show.
+func (d *doctor) tokenRemedy(token string) string {
+	if d.settings.auth.Open() {
+		return "the function wants a token, and CALLBACK_AUTH=none is set here: make them the same, and deploy"
+	}
+	which := "the first token"
+	if i := slices.Index(d.settings.tokens, token); i > 0 {
+		which = fmt.Sprintf("token %d", i+1)
+	}
+	return which + " of CALLBACK_TOKEN here is none of the function's: make them the same, and deploy"
+}
+
 // token returns the token to come in with, or "" where none is asked for.
 func (d *doctor) token() string {
 	if d.settings.auth.Open() || len(d.settings.tokens) == 0 {
@@ -193,13 +206,31 @@ func (d *doctor) token() string {
 	return d.settings.tokens[0]
 }
 
-func (d *doctor) tryProbe(ctx context.Context) finding {
-	r, err := d.send(ctx, http.MethodPost, d.token(), probe)
+func (d *doctor) tryProbe(ctx context.Context) finding { return d.tryToken(ctx, d.token()) }
+
+// tryAllTokens wants every token taken: while a token is being changed, the function that
+// was deployed before takes the old one too.
+func (d *doctor) tryAllTokens(ctx context.Context) finding {
+	if d.settings.auth.Open() {
+		return d.tryProbe(ctx)
+	}
+	var f finding
+	for _, token := range d.settings.tokens {
+		if f = d.tryToken(ctx, token); f.Verdict != verdictOK {
+			break
+		}
+	}
+	return f
+}
+
+// tryToken sends the probe with a token, without one where it is "".
+func (d *doctor) tryToken(ctx context.Context, token string) finding {
+	r, err := d.send(ctx, http.MethodPost, token, probe)
 	switch {
 	case err != nil:
 		return noAnswer(err)
 	case r.status != http.StatusOK:
-		return unexpected(r)
+		return d.unexpected(r, token)
 	case len(r.Results) != 1 || r.Results[0].Outcome != "probe":
 		return fail("it answers 200, but does not know the probe", "deploy this version: scripts/deploy.sh")
 	}
@@ -236,7 +267,7 @@ func (d *doctor) storeRejectedTwice(ctx context.Context, body string) (key strin
 			return key, noAnswer(err)
 		}
 		if r.status != http.StatusBadRequest || r.Rejected == "" {
-			return key, unexpected(r)
+			return key, d.unexpected(r, d.token())
 		}
 		key = r.Rejected
 	}

@@ -98,6 +98,8 @@ func TestFunction(t *testing.T) {
 			f.rightStatus, f.right = 500, `{"error":{"code":"misconfigured","message":"`+firstToken+" "+credential.SecretKey+`"}}`
 		}, nil, rest(map[string]verdict{checkRefuses: verdictOK, checkAccepts: verdictFailed}), ""},
 		"no_token_here": {func(*fake) {}, map[string]string{"CALLBACK_TOKEN": ""}, rest(nil), ""},
+		"token_wanted_there": {func(*fake) {}, map[string]string{"CALLBACK_AUTH": "none"},
+			rest(map[string]verdict{checkRefuses: verdictWarning, checkAccepts: verdictFailed}), "CALLBACK_AUTH=none is set here"},
 		"everybody": {func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]string{"CALLBACK_AUTH": "none"},
 			rest(map[string]verdict{checkRefuses: verdictWarning, checkAccepts: verdictOK}), "CALLBACK_TOKEN"},
 	}
@@ -181,6 +183,44 @@ func TestDeployed(t *testing.T) {
 						}
 						break
 					}
+				}
+				if took := time.Since(began); took != test.took {
+					t.Errorf("it took %v, want %v", took, test.took)
+				}
+			})
+		})
+	}
+}
+
+// TestDeployedTokens has a token changed: the function that was there before takes the
+// first, and only the new one takes both.
+func TestDeployedTokens(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		arrives time.Duration // when the second token does
+		want    verdict
+		remedy  string
+		took    time.Duration
+	}{
+		"by_and_by": {5 * time.Second, verdictOK, "", 6 * time.Second},
+		"never":     {time.Hour, verdictFailed, "token 2 of CALLBACK_TOKEN here is none of the function's", time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				c := &clinic{t: t, ctx: t.Context(), now: time.Now, env: environmentFor("")}
+				c.transport = transportFunc(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Query().Get("token") == secondToken && time.Since(began) >= test.arrives {
+						r.URL.RawQuery = url.Values{"token": {firstToken}}.Encode() // the fake's right one
+					}
+					w := httptest.NewRecorder()
+					goodFake().ServeHTTP(w, r)
+					return w.Result(), nil
+				})
+				check := c.find(c.report("-url", "https://function.example", "-deployed", "v1.2.3", "-timeout", "1m"), checkAccepts)
+				if check.Verdict != test.want || !strings.HasPrefix(check.Remedy, test.remedy) {
+					t.Errorf("%+v, want %s: %s", check, test.want, test.remedy)
 				}
 				if took := time.Since(began); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)

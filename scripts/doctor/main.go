@@ -5,7 +5,7 @@
 //	go run ./scripts/doctor                                   settings, credentials, record bucket
 //	go run ./scripts/doctor -media video-1250000000           and the tags of media buckets
 //	go run ./scripts/doctor -url https://….tencentscf.com     and the deployed function
-//	go run ./scripts/doctor -url … -deployed v1.2.3           whether that version answers there, and takes the token
+//	go run ./scripts/doctor -url … -deployed v1.2.3           whether that version answers there, and takes every token
 //	go run ./scripts/doctor -settings                         the variables of a deployment alone, asking nobody
 //	go run ./scripts/doctor -policy                           the CAM policy of the execution role
 //
@@ -53,7 +53,7 @@ const usage = `usage: go run ./scripts/doctor [-media BUCKET,…] [-url URL [-ro
                    bucket and find it there, which takes the permissions of its own role
   -deployed VERSION
                    with -url: ask the deployed function alone, until it answers with this version
-                   and takes the token, or the -timeout is over
+                   and takes every token, or the -timeout is over
   -json            one JSON document instead of lines
   -settings        check the variables as scripts/deploy.sh would deploy them, and do nothing else:
                    no request, no credentials

@@ -241,7 +241,10 @@ func (d *doctor) judgeToken(context.Context) finding {
 	detail := "1 token"
 	if n := len(d.settings.tokens); n > 1 {
 		detail = fmt.Sprintf("%d tokens", n)
-		if d.url != nil {
+		switch {
+		case d.deployed != "":
+			detail += "; all are tried here"
+		case d.url != nil:
 			detail += "; the first is used here"
 		}
 	}

@@ -140,7 +140,7 @@ var changing = regexp.MustCompile(`((?:localhost|127\.0\.0\.1):)[0-9]{2,}|(docto
 func constant(text string) string { return changing.ReplaceAllString(text, "$1$2$3$4$6$7…$5") }
 
 // usual is what most reports say, and no news.
-var usual = regexp.MustCompile(`^(because of |none: a job whose|none was named: whether|2 tokens(; the first is used here)?, one with)`)
+var usual = regexp.MustCompile(`^(because of |none: a job whose|none was named: whether|2 tokens(; the first is used here|; all are tried here)?, one with)`)
 
 // findings writes down what a report finds wrong.
 func (r report) findings() string {
