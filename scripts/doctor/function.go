@@ -65,7 +65,7 @@ func (d *doctor) checkDeployed(ctx context.Context) {
 	d.check(ctx, checkToken, nil, d.judgeToken)
 	d.check(ctx, checkAnswers, nil, untilGood(d.askDeployed))
 	d.check(ctx, checkAccepts, []string{checkToken, checkAnswers}, untilGood(d.tryAllTokens))
-	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, d.tryWrongTokens)
+	d.check(ctx, checkRefuses, []string{checkToken, checkAnswers}, untilGood(d.tryWrongTokens))
 }
 
 // askAgainAfter is how long untilGood waits.

@@ -135,19 +135,21 @@ func TestDeployed(t *testing.T) {
 	const old = `{"service":"ci-callback","version":"v1.2.2"}`
 	for name, test := range map[string]struct {
 		code, token time.Duration // when the new ones are there
+		open        time.Duration // until when everybody is let in
 		change      func(*fake)
 		want        map[string]verdict
 		detail      string // of the first that is not ok
 		took        time.Duration
 	}{
-		"at_once":   {0, 0, func(*fake) {}, nil, "", 0},
-		"by_and_by": {5 * time.Second, 9 * time.Second, func(*fake) {}, nil, "", 10 * time.Second},
-		"code_never": {time.Hour, 0, func(*fake) {}, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
+		"at_once":   {0, 0, 0, func(*fake) {}, nil, "", 0},
+		"by_and_by": {5 * time.Second, 9 * time.Second, 0, func(*fake) {}, nil, "", 10 * time.Second},
+		"code_never": {time.Hour, 0, 0, func(*fake) {}, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
 			"version v1.2.2 answers, not v1.2.3", time.Minute},
-		"token_never": {0, time.Hour, func(*fake) {}, map[string]verdict{checkAccepts: verdictFailed, checkRefuses: verdictFailed}, "it answers 401 unauthorized", time.Minute},
-		"not_ours": {0, 0, func(f *fake) { f.get = "<html>Hello</html>" }, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
+		"token_never": {0, time.Hour, 0, func(*fake) {}, map[string]verdict{checkAccepts: verdictFailed, checkRefuses: verdictFailed}, "it answers 401 unauthorized", time.Minute},
+		"not_ours": {0, 0, 0, func(f *fake) { f.get = "<html>Hello</html>" }, map[string]verdict{checkAnswers: verdictFailed, checkAccepts: verdictSkipped, checkRefuses: verdictSkipped},
 			"what answers is not ci-callback", time.Minute},
-		"lets_everybody_in": {0, 0, func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]verdict{checkRefuses: verdictFailed}, "it lets everybody in", 0},
+		"lets_everybody_in": {0, 0, 0, func(f *fake) { f.wrongStatus, f.wrong = f.rightStatus, f.right }, map[string]verdict{checkRefuses: verdictFailed}, "it lets everybody in", time.Minute},
+		"let_everybody_in":  {0, 0, 5 * time.Second, func(*fake) {}, nil, "", 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -160,6 +162,9 @@ func TestDeployed(t *testing.T) {
 					test.change(&f)
 					if time.Since(began) < test.code {
 						f.get = old
+					}
+					if time.Since(began) < test.open {
+						f.wrongStatus, f.wrong = f.rightStatus, f.right
 					}
 					if time.Since(began) > 50*time.Second { // what it said before is what is reported
 						<-r.Context().Done()
