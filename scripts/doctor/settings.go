@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -170,9 +171,10 @@ func (d *doctor) endpoint(variable string) string {
 	return d.settings.config.Endpoint
 }
 
-// isLocalEndpoint reports whether a deployed function cannot or must not use an endpoint.
+// isLocalEndpoint reports whether a deployed function cannot or must not use an endpoint,
+// which may name a bucket in the place of {bucket}.
 func isLocalEndpoint(endpoint string) bool {
-	u, err := cosname.BucketURL(endpoint, "any-1250000000", "ap-guangzhou")
+	u, err := url.Parse(strings.NewReplacer("{", "", "}", "").Replace(endpoint))
 	return err == nil && (u.Scheme != "https" || isThisMachine(u.Hostname()))
 }
 
