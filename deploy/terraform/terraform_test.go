@@ -6,7 +6,10 @@ package terraform_test
 
 import (
 	"encoding/json"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -416,6 +419,42 @@ func parseJSON(t *testing.T, text string) any {
 		t.Fatalf("%v in %s", err, text)
 	}
 	return parsed
+}
+
+// TestReadmeCheck runs the README's check of what was deployed, with the variables that
+// the README has set by then, against an address where a function answers.
+func TestReadmeCheck(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a POSIX shell")
+	}
+	function := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet:
+			io.WriteString(w, `{"service":"ci-callback","version":"v1.2.3"}`)
+		case r.URL.Query().Get("token") == "0123456789abcdef":
+			io.WriteString(w, `{"results":[{"outcome":"probe"}]}`)
+		default:
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	}))
+	defer function.Close()
+
+	_, rest, _ := strings.Cut(read(t, "README.md"), "\nThen see")
+	_, rest, _ = strings.Cut(rest, "```sh\n")
+	script, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("the README has no check")
+	}
+	tools := t.TempDir()
+	write(t, filepath.Join(tools, "terraform"), "#!/bin/sh\n[ \"$*\" = '-chdir=deploy/terraform output -raw function_url' ] && echo '"+function.URL+"'\n")
+	command := exec.CommandContext(t.Context(), "sh", "-euc",
+		strings.NewReplacer("go run ./scripts/doctor", testprogram.Path(t, buildDoctor), "<version>", "v1.2.3").Replace(script))
+	command.Env = append(withoutSettings(os.Environ()), "PATH="+tools+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"TENCENTCLOUD_SECRET_ID=id", "TENCENTCLOUD_SECRET_KEY=key", "TF_VAR_callback_token=0123456789abcdef")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("%v:\n%s", err, output)
+	}
 }
 
 // TestZip runs zip.sh beside a build.sh that only prints what the real one prints.
