@@ -179,9 +179,11 @@ func isLocalEndpoint(endpoint string) bool {
 }
 
 // judgeRegion reads where the function runs, as scripts/deploy.sh has it: where the
-// records are, unless FUNCTION_REGION says otherwise.
+// records are, unless FUNCTION_REGION says otherwise. It is deployed as it stands, so that
+// white space counts: the \r of a settings file with Windows line ends, too.
 func (d *doctor) judgeRegion(context.Context) finding {
-	region := cmp.Or(d.valueOf("FUNCTION_REGION"), d.valueOf("RECORD_REGION"))
+	variables := d.settings.environment.Process
+	region := cmp.Or(variables["FUNCTION_REGION"], variables["RECORD_REGION"])
 	if region == "" {
 		return fail("is not set: where the function runs, such as ap-guangzhou", "set it, best to the region of the record bucket")
 	}
@@ -194,11 +196,12 @@ func (d *doctor) judgeRegion(context.Context) finding {
 	return pass(region)
 }
 
-// judgeExecutionRole checks that CAM could have a role of this name.
+// judgeExecutionRole checks that CAM could have a role of this name, which is deployed as
+// it stands too.
 // https://cloud.tencent.com/document/api/598/36221
 func (d *doctor) judgeExecutionRole(context.Context) finding {
 	const maxRoleBytes = 128
-	role := d.valueOf("FUNCTION_ROLE")
+	role := d.settings.environment.Process["FUNCTION_ROLE"]
 	odd := strings.ContainsFunc(role, func(r rune) bool { return !strings.ContainsRune(letters+digits+"+=,.@_-", r) })
 	switch {
 	case role == "":
@@ -206,7 +209,7 @@ func (d *doctor) judgeExecutionRole(context.Context) finding {
 	case strings.Contains(role, ":"):
 		return fail("is the whole description of a role", "set its name alone, what stands behind roleName/")
 	case odd || len(role) > maxRoleBytes:
-		return fail("is no name that CAM takes: up to 128 letters, digits and + = , . @ _ -", "set the name that the CAM console shows")
+		return fail(fmt.Sprintf("%.150q is no name that CAM takes: up to 128 letters, digits and + = , . @ _ -", role), "set the name that the CAM console shows")
 	case role == "SCF_QcsRole":
 		return warn(role+" lets SCF itself read the code and the like", "make a role of its own for the function, with the policy of -policy")
 	}
