@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ci-callback/ci-callback/internal/printable"
 	"github.com/ci-callback/ci-callback/scripts/internal/wire"
 )
 
@@ -93,7 +94,7 @@ func (d *doctor) check(ctx context.Context, name string, needs []string, examine
 	if !unmet {
 		f = examine(ctx)
 	}
-	f.Detail, f.Remedy = d.redact(f.Detail), d.redact(f.Remedy)
+	name, f.Detail, f.Remedy = d.clean(name), d.clean(f.Detail), d.clean(f.Remedy)
 	took := float64(time.Since(began).Microseconds()) / 1000
 	d.report.Checks = append(d.report.Checks, check{Name: name, finding: f, Milliseconds: took})
 	d.report.OK = d.report.OK && f.Verdict != verdictFailed
@@ -120,6 +121,14 @@ func (d *doctor) verdictOf(name string) verdict {
 	}
 	return ""
 }
+
+// maxText is how long a text of the report can be. It is more than the variables of a
+// function may hold.
+const maxText = 16 << 10
+
+// clean takes out of a text what must not be printed: the secrets, and the control
+// characters of what other servers say, which could write lines of their own.
+func (d *doctor) clean(text string) string { return printable.Text(d.redact(text), maxText) }
 
 // redact takes the secrets out of a text. Nothing here prints one on purpose, but what
 // libraries and other servers say is not ours.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/ci-callback/ci-callback/internal/testprogram"
+	"github.com/ci-callback/ci-callback/pkg/cilocal"
 	"github.com/ci-callback/ci-callback/pkg/coslocal"
 	"github.com/ci-callback/ci-callback/pkg/scflocal"
 )
@@ -289,6 +290,26 @@ func TestSecretsHidden(t *testing.T) {
 	check := c.find(c.report("-url", serve(t, f.ServeHTTP)), checkAccepts)
 	if want := "it answers 500 misconfigured: *** ***"; check.Detail != want {
 		t.Errorf("%q, want %q", check.Detail, want)
+	}
+}
+
+// TestControlCharacters has an answer that would clear the screen and add a line to the
+// report, and a queue of such a name.
+func TestControlCharacters(t *testing.T) {
+	t.Parallel()
+	c := newClinic(t, coslocal.Options{})
+	c.addCI(cilocal.Options{}).Inject(coslocal.Fault{
+		Match: func(r coslocal.Request) bool { return r.Key == "queue" }, Header: http.Header{"X-Ci-Request-Id": {"1"}},
+		Body: []byte("<Response><QueueList><QueueId>p1</QueueId><Name>a\nok       a queue</Name></QueueList></Response>"),
+	})
+	f := goodFake()
+	f.get = `{"service":"ci-callback","version":"\u001b[2Jv9\nok       a line"}`
+	c.run("-url", serve(t, f.ServeHTTP))
+	if strings.Contains(c.out, "\x1b") || strings.Contains(c.out, "\nok       a ") {
+		t.Errorf("a stranger writes to the terminal:\n%q", c.out)
+	}
+	if want := "version \uFFFD[2Jv9\uFFFDok       a line\n"; !strings.Contains(c.out, want) {
+		t.Errorf("it does not say %q:\n%s", want, c.out)
 	}
 }
 
