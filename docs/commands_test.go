@@ -215,8 +215,8 @@ func shell(t *testing.T, script string, environment ...string) string {
 }
 
 // TestReadmeSettings writes the settings file as the README says, and has the doctor
-// print the policy and check the settings: it takes what the file holds, but for the
-// bucket, which is an example.
+// check the settings and print the policy: it takes what the file holds, but for the
+// buckets, which are examples.
 func TestReadmeSettings(t *testing.T) {
 	t.Parallel()
 	for _, readme := range []string{"README.md", "README.zh-CN.md"} {
@@ -230,14 +230,8 @@ func TestReadmeSettings(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", readme, diff)
 		}
-		policy, _ := doctor(t, got, "-policy")
-		for _, resource := range []string{
-			"qcs::cos:ap-guangzhou:uid/1250000000:examplebucket-1250000000/ci/*",
-			"qcs::ci:ap-guangzhou:uid/1250000000:bucket/media-examplebucket-1250000000/*",
-		} {
-			if !strings.Contains(policy, resource) {
-				t.Errorf("%s: the policy has no %s:\n%s", readme, resource, policy)
-			}
+		if said, status := doctor(t, got, "-policy"); status != 1 || !strings.Contains(said, "is a placeholder") {
+			t.Errorf("%s: a policy of what is to be replaced: status %d\n%s", readme, status, said)
 		}
 		said, status := doctor(t, got, "-settings")
 		for _, name := range []string{"RECORD_BUCKET", "RECONCILE_BUCKETS"} {
@@ -248,6 +242,15 @@ func TestReadmeSettings(t *testing.T) {
 		got["RECORD_BUCKET"], got["RECONCILE_BUCKETS"] = "records-1250000000", "media-1250000000"
 		if said, status := doctor(t, got, "-settings"); status != 0 {
 			t.Errorf("%s: what was replaced is refused: status %d\n%s", readme, status, said)
+		}
+		policy, _ := doctor(t, got, "-policy")
+		for _, resource := range []string{
+			"qcs::cos:ap-guangzhou:uid/1250000000:records-1250000000/ci/*",
+			"qcs::ci:ap-guangzhou:uid/1250000000:bucket/media-1250000000/*",
+		} {
+			if !strings.Contains(policy, resource) {
+				t.Errorf("%s: the policy has no %s:\n%s", readme, resource, policy)
+			}
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ci-callback/ci-callback/pkg/config"
 	"github.com/ci-callback/ci-callback/pkg/cosname"
@@ -127,11 +128,33 @@ var policySettings = []string{
 	"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "TAG_MD5", "TAG_BUCKETS", "RECONCILE_BUCKETS", "RECONCILE_WORKFLOWS",
 }
 
+// unfitForPolicy says why a value that the function takes must not stand in a policy, and
+// reports whether that is so.
+func unfitForPolicy(value string) (problem string, unfit bool) {
+	switch {
+	case isPlaceholder(value):
+		return fmt.Sprintf("%.100q is a placeholder of the documentation: set the name of your own", value), true
+	case strings.ContainsAny(value, "*?"):
+		return fmt.Sprintf("%.100q has a * or ?, which in a policy stands for other names too: take another prefix", value), true
+	}
+	return "", false
+}
+
 // printPolicy prints a policy. It needs neither the token nor credentials.
 func (d *doctor) printPolicy() int {
 	for _, name := range policySettings {
-		if problem, wrong := d.settings.problems[name]; wrong {
+		problem, wrong := d.settings.problems[name]
+		if !wrong {
+			problem, wrong = unfitForPolicy(d.valueOf(name))
+		}
+		if wrong {
 			fmt.Fprintf(d.err, "doctor: %s %s\n", name, problem)
+			return exitFailed
+		}
+	}
+	for _, t := range d.media {
+		if problem, wrong := unfitForPolicy(t.bucket + "/" + t.prefix); wrong {
+			fmt.Fprintf(d.err, "doctor: -media %s\n", problem)
 			return exitFailed
 		}
 	}

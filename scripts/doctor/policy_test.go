@@ -62,6 +62,37 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestPolicyRefused has what the function takes for a name, and what would grant nothing
+// or more than is meant.
+func TestPolicyRefused(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		variable, value string
+		media           string
+		says            string
+	}{
+		"placeholder":         {"RECORD_BUCKET", "examplebucket-1250000000", "", "RECORD_BUCKET \"examplebucket-1250000000\" is a placeholder"},
+		"placeholder_of_CI":   {"RECONCILE_BUCKETS", "media-examplebucket-1250000000", "", "RECONCILE_BUCKETS \"media-examplebucket-1250000000\" is a placeholder"},
+		"any_prefix":          {"RECORD_PREFIX", "*", "", "RECORD_PREFIX \"*\" has a * or ?"},
+		"prefix_of_a_letter":  {"RECORD_PREFIX", "c?/", "", "RECORD_PREFIX \"c?/\" has a * or ?"},
+		"placeholder_media":   {"", "", "examplebucket-1250000000", "-media \"examplebucket-1250000000/\" is a placeholder"},
+		"any_prefix_of_media": {"", "", mediaBucket + "/*/output/", "-media \"" + mediaBucket + "/*/output/\" has a * or ?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClinic(t, coslocal.Options{})
+			c.env = map[string]string{"RECORD_BUCKET": recordBucket, "RECORD_REGION": region}
+			if test.variable != "" {
+				c.env[test.variable] = test.value
+			}
+			c.run("-policy", "-media", test.media)
+			if c.status != exitFailed || c.out != "" || !strings.HasPrefix(c.err, "doctor: "+test.says) {
+				t.Errorf("status %d\n%s%s", c.status, c.out, c.err)
+			}
+		})
+	}
+}
+
 // TestPolicyOfCI has the jobs of media buckets compared, and the runs of workflows in
 // one.
 func TestPolicyOfCI(t *testing.T) {
