@@ -253,6 +253,7 @@ var functions = map[string]function.Function{
 	"concat":       stdlib.ConcatFunc,
 	"contains":     stdlib.ContainsFunc,
 	"distinct":     stdlib.DistinctFunc,
+	"floor":        stdlib.FloorFunc,
 	"join":         stdlib.JoinFunc,
 	"jsondecode":   stdlib.JSONDecodeFunc,
 	"jsonencode":   stdlib.JSONEncodeFunc,

@@ -134,13 +134,19 @@ func TestValidation(t *testing.T) {
 		{"max_body_bytes", cty.NumberIntVal(6291456), true},
 		{"max_body_bytes", cty.NumberIntVal(6291457), false},
 		{"max_body_bytes", cty.NumberIntVal(0), false},
+		{"max_body_bytes", cty.NumberIntVal(1), true},
+		{"max_body_bytes", cty.NumberFloatVal(0.5), false},
+		{"max_body_bytes", cty.NumberFloatVal(100.5), false},
 		{"log_level", cty.StringVal("warn"), true},
 		{"log_level", cty.StringVal("WARNING"), false},
 		{"log_days", cty.NumberIntVal(3640), true},
 		{"log_days", cty.NumberIntVal(3601), false},
+		{"log_days", cty.NumberFloatVal(1.5), false},
 		{"rejected_days", cty.NumberIntVal(0), true},
 		{"rejected_days", cty.NumberIntVal(-1), false},
+		{"rejected_days", cty.NumberFloatVal(1.5), false},
 		{"history_days", cty.NumberIntVal(-1), false},
+		{"history_days", cty.NumberFloatVal(1.5), false},
 	} {
 		block := loadModule(t).variables[test.variable]
 		value := assign(t, block, test.value)

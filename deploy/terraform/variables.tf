@@ -206,8 +206,8 @@ variable "max_body_bytes" {
   nullable    = false
 
   validation {
-    condition     = var.max_body_bytes > 0 && var.max_body_bytes <= 6291456
-    error_message = "It is more than 0, and at most 6291456: the platform takes no more."
+    condition     = var.max_body_bytes > 0 && var.max_body_bytes <= 6291456 && floor(var.max_body_bytes) == var.max_body_bytes
+    error_message = "It is a whole number, more than 0 and at most 6291456: the platform takes no more."
   }
 }
 
@@ -230,8 +230,8 @@ variable "log_days" {
   nullable    = false
 
   validation {
-    condition     = var.log_days >= 1 && (var.log_days <= 3600 || var.log_days == 3640)
-    error_message = "It is 1 to 3600 days, or 3640."
+    condition     = var.log_days >= 1 && (var.log_days <= 3600 || var.log_days == 3640) && floor(var.log_days) == var.log_days
+    error_message = "It is a whole number of days from 1 to 3600, or 3640."
   }
 }
 
@@ -242,8 +242,8 @@ variable "rejected_days" {
   nullable    = false
 
   validation {
-    condition     = var.rejected_days >= 0
-    error_message = "It is 0 or more days."
+    condition     = var.rejected_days >= 0 && floor(var.rejected_days) == var.rejected_days
+    error_message = "It is a whole number of days, 0 or more."
   }
 }
 
@@ -254,8 +254,8 @@ variable "history_days" {
   nullable    = false
 
   validation {
-    condition     = var.history_days >= 0
-    error_message = "It is 0 or more days."
+    condition     = var.history_days >= 0 && floor(var.history_days) == var.history_days
+    error_message = "It is a whole number of days, 0 or more."
   }
 }
 
