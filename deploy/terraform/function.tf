@@ -56,6 +56,11 @@ resource "tencentcloud_scf_function" "callback" {
     }
 
     precondition {
+      condition     = alltrue([for run in var.reconcile_workflows : contains(concat([""], var.reconcile_buckets[*].bucket), try(split("@", run)[1], ""))])
+      error_message = "Name in reconcile_buckets each bucket that reconcile_workflows names."
+    }
+
+    precondition {
       condition     = nonsensitive(length(jsonencode(local.settings)) < 4096)
       error_message = "The platform takes 4 KB of environment variables: name fewer buckets, types or workflows."
     }

@@ -42,8 +42,8 @@ variable "record_bucket" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,}$", var.record_bucket)) && !can(regex("^examplebucket-", var.record_bucket))
-    error_message = "Name a bucket of your own, <name>-<appid>, the name of small letters, digits and hyphens."
+    condition     = can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,12}$", var.record_bucket)) && !can(regex("examplebucket-", var.record_bucket))
+    error_message = "Name a bucket of your own, <name>-<appid>, the name of up to 50 small letters, digits and hyphens, the AppID of 5 to 12 digits."
   }
 }
 
@@ -85,6 +85,11 @@ variable "callback_token" {
     condition     = var.callback_token == "" || alltrue([for token in split(",", var.callback_token) : length(trimspace(token)) >= 16])
     error_message = "Each token must have at least 16 characters."
   }
+
+  validation {
+    condition     = !can(regex("[…<>]", var.callback_token))
+    error_message = "A token with …, < or > is a placeholder of the documentation: make one with openssl rand -hex 16."
+  }
 }
 
 variable "callback_auth" {
@@ -110,8 +115,13 @@ variable "tag_buckets" {
   nullable = false
 
   validation {
-    condition     = alltrue([for media in var.tag_buckets : can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?-[0-9]{5,}$", media.bucket))])
-    error_message = "A bucket has the form <name>-<appid>: media-1250000000."
+    condition     = alltrue([for media in var.tag_buckets : can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,12}$", media.bucket)) && !can(regex("examplebucket-", media.bucket))])
+    error_message = "A bucket is one of your own, <name>-<appid>, such as media-1250000000: a name of up to 50 small letters, digits and hyphens, an AppID of 5 to 12 digits."
+  }
+
+  validation {
+    condition     = alltrue([for media in var.tag_buckets : media.region == null || can(regex("^[a-z]+(-[a-z0-9]+)+$", media.region))])
+    error_message = "A region has the form ap-guangzhou."
   }
 
   validation {
@@ -125,6 +135,11 @@ variable "md5_tag_key" {
   type        = string
   default     = "md5"
   nullable    = false
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9\\p{Han} +_=/.:@-]{1,127}$", var.md5_tag_key))
+    error_message = "The key of a tag has 1 to 127 letters, digits, spaces or any of + - _ = / . : @."
+  }
 }
 
 variable "reconcile_buckets" {
@@ -137,8 +152,13 @@ variable "reconcile_buckets" {
   nullable = false
 
   validation {
-    condition     = alltrue([for media in var.reconcile_buckets : can(regex("^[a-z0-9]([a-z0-9-]*[a-z0-9])?-[0-9]{5,}$", media.bucket))])
-    error_message = "A bucket has the form <name>-<appid>: media-1250000000."
+    condition     = alltrue([for media in var.reconcile_buckets : can(regex("^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[0-9]{5,12}$", media.bucket)) && !can(regex("examplebucket-", media.bucket))])
+    error_message = "A bucket is one of your own, <name>-<appid>, such as media-1250000000: a name of up to 50 small letters, digits and hyphens, an AppID of 5 to 12 digits."
+  }
+
+  validation {
+    condition     = alltrue([for media in var.reconcile_buckets : media.region == null || can(regex("^[a-z]+(-[a-z0-9]+)+$", media.region))])
+    error_message = "A region has the form ap-guangzhou."
   }
 
   validation {
@@ -164,6 +184,11 @@ variable "reconcile_types" {
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for type in var.reconcile_types : can(regex("^[A-Za-z0-9]{1,64}$", type))])
+    error_message = "A type has 1 to 64 letters and digits: Transcode."
+  }
 }
 
 variable "reconcile_workflows" {
@@ -171,6 +196,11 @@ variable "reconcile_workflows" {
   type        = list(string)
   default     = []
   nullable    = false
+
+  validation {
+    condition     = alltrue([for run in var.reconcile_workflows : can(regex("^[A-Za-z0-9_-]{1,64}(@[a-z0-9-]+)?$", run))])
+    error_message = "A workflow is <id> or <id>@<bucket>, the id of 1 to 64 letters, digits, _ and -."
+  }
 }
 
 variable "reconcile_days" {
@@ -190,6 +220,11 @@ variable "cos_endpoint" {
   type        = string
   default     = ""
   nullable    = false
+
+  validation {
+    condition     = var.cos_endpoint == "" || can(regex("^https://[{]bucket[}]([.]([a-z0-9-]|[{]region[}])+)*[.][a-z0-9]+(:[0-9]+)?/*$", var.cos_endpoint))
+    error_message = "An address has the form https://{bucket}.cos.{region}.myqcloud.com: {bucket} first, a domain last, small letters, and no path."
+  }
 }
 
 variable "ci_endpoint" {
@@ -197,6 +232,11 @@ variable "ci_endpoint" {
   type        = string
   default     = ""
   nullable    = false
+
+  validation {
+    condition     = var.ci_endpoint == "" || can(regex("^https://[{]bucket[}]([.]([a-z0-9-]|[{]region[}])+)*[.][a-z0-9]+(:[0-9]+)?/*$", var.ci_endpoint))
+    error_message = "An address has the form https://{bucket}.ci.{region}.myqcloud.com: {bucket} first, a domain last, small letters, and no path."
+  }
 }
 
 variable "max_body_bytes" {
