@@ -148,6 +148,8 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.policyUser, "for", "function", "")
 	flags.DurationVar(&o.timeout, "timeout", 30*time.Second, "")
 	err := flags.Parse(args)
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 	switch {
 	case err != nil:
 		return o, err
@@ -155,6 +157,8 @@ func parse(args []string) (options, error) {
 		return o, errors.New("there is an argument too many; options begin with -")
 	case o.timeout <= 0:
 		return o, errors.New("-timeout must be more than 0, such as 30s")
+	case given["url"] && address == "" || given["deployed"] && o.deployed == "": // a shell's variable that is not set
+		return o, errors.New("-url and -deployed must not be empty")
 	case (o.role || o.deployed != "") && address == "":
 		return o, errors.New("-role and -deployed ask the deployed function: give its -url")
 	case grantsFor[o.policyUser].records == nil:
@@ -163,6 +167,10 @@ func parse(args []string) (options, error) {
 		return o, errors.New("-for says whose policy -policy prints: give both")
 	case o.deployment && (o.policy || address != "" || media != ""):
 		return o, errors.New("-settings asks nobody: it goes with -json alone")
+	case o.policy && address != "":
+		return o, errors.New("-policy asks nobody: it goes with -for and -media alone")
+	case o.deployed != "" && (o.role || media != ""):
+		return o, errors.New("-deployed asks the deployed function alone: it goes with -url, -json and -timeout")
 	}
 	if address != "" {
 		if o.url, err = functionURL(address); err != nil {
