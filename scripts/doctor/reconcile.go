@@ -98,6 +98,11 @@ func ciFinding(err error, good string) finding {
 		return pass(good)
 	}
 	e, known := errors.AsType[*cosclient.Error](err)
+	if known && credentialRemedies[e.Code] != "" { // e's own remedy is the function's, whose key is its role's
+		refused := *e
+		refused.Remedy = ""
+		return fail(refused.Error(), credentialRemedies[e.Code])
+	}
 	switch {
 	case known && e.Remedy != "":
 		return fail(err.Error(), e.Remedy)

@@ -81,6 +81,10 @@ func TestReconcile(t *testing.T) {
 		"one_kind_of_queue_refused": {func(_ *clinic, s *cilocaltest.Server) {
 			s.Deny(func(r coslocal.Request) bool { return r.Key == "asrqueue" })
 		}, map[string]verdict{}, nil},
+		"wrong_key": {func(_ *clinic, s *cilocaltest.Server) {
+			s.Inject(coslocal.Fault{Status: 403, Code: "SignatureDoesNotMatch"})
+		},
+			map[string]verdict{list: verdictFailed, job: verdictSkipped, runs: verdictSkipped, queues: verdictSkipped}, map[string]string{list: "TENCENTCLOUD_SECRETKEY"}},
 		"unknown_type": {func(c *clinic, _ *cilocaltest.Server) { c.env["RECONCILE_TYPES"] = "Nonsense" },
 			map[string]verdict{list: verdictWarning}, map[string]string{list: "RECONCILE_TYPES"}},
 		"wrong_endpoint": {func(c *clinic, _ *cilocaltest.Server) { c.env["CI_ENDPOINT"] = "nonsense" },
