@@ -584,7 +584,7 @@ func TestUsage(t *testing.T) {
 		"for_nobody":            {"-policy", "-for", "nobody"},
 		"for_without":           {"-for", "records"},
 		"settings_url":          {"-settings", "-url", "https://example.com"},
-		"policy_url":            {"-policy", "-url", "https://example.com"},
+		"policy_url":            {"-policy", "-media", mediaBucket, "-url", "https://example.com"},
 		"policy_deployed":       {"-policy", "-deployed", "v1.2.3", "-url", "https://example.com"},
 		"deployed_role":         {"-deployed", "v1.2.3", "-url", "https://example.com", "-role"},
 		"deployed_media":        {"-deployed", "v1.2.3", "-url", "https://example.com", "-media", mediaBucket},
