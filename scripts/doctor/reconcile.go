@@ -121,7 +121,11 @@ func (d *doctor) checkQueues(ctx context.Context, bucket *ci.Bucket, name string
 		for _, path := range ci.QueuePaths() {
 			err := d.within(ctx, func(ctx context.Context) error {
 				found, err := bucket.Queues(ctx, path)
-				queues = append(queues, found...)
+				for _, q := range found { // a path may have those of the others too
+					if !slices.ContainsFunc(queues, func(known ci.Queue) bool { return known.QueueID == q.QueueID }) {
+						queues = append(queues, q)
+					}
+				}
 				return err
 			})
 			if problem == nil {
