@@ -110,8 +110,10 @@ func (p *program) explain(pl *platform, callbacks, pages net.Listener, chosen ma
 func (pl *platform) exportLine() string {
 	key := coslocal.DefaultCredential()
 	line := "export"
-	for _, name := range []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "RECONCILE_BUCKETS", "TAG_BUCKETS", "COS_ENDPOINT", "CI_ENDPOINT"} {
-		line += " " + name + "=" + shellQuote(pl.setting(name))
+	for _, name := range []string{"RECORD_BUCKET", "RECORD_REGION", "RECORD_PREFIX", "RECONCILE_BUCKETS", "RECONCILE_TYPES", "RECONCILE_WORKFLOWS", "TAG_MD5", "MD5_TAG_KEY", "TAG_BUCKETS", "COS_ENDPOINT", "CI_ENDPOINT"} {
+		if value := pl.setting(name); value != "" {
+			line += " " + name + "=" + shellQuote(value)
+		}
 	}
 	return line + " TENCENTCLOUD_SECRETID=" + key.SecretID + " TENCENTCLOUD_SECRETKEY=" + key.SecretKey
 }
