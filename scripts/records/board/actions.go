@@ -79,7 +79,7 @@ func (b *Board) confirmRetag(kind model.Kind) func(*request) (*page, error) {
 		if err != nil {
 			return nil, err
 		}
-		return b.confirm("Tag outputs", "/records", command("retag "+argument(record.ID)), confirmPage{
+		return b.confirm("Tag outputs", "/records", recordCommand("retag", kind, r.PathValue("name")), confirmPage{
 			Heading: "Tag the outputs of " + record.ID + "?", Lines: lines, Useful: useful, Button: "Tag them",
 			Back: "/" + kind.Folder() + "/" + r.PathValue("name"),
 		}), nil

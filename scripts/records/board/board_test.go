@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -417,6 +418,94 @@ func TestNextPages(t *testing.T) {
 	for id, n := range seen {
 		if n != 1 {
 			t.Errorf("%s was seen %d times", id, n)
+		}
+	}
+}
+
+// refusing is a source that does not give some objects, or does not list at all.
+type refusing struct {
+	*sample.Source
+	refuses func(key string) bool
+	silent  atomic.Bool // each listing takes half a minute and fails
+}
+
+func (r *refusing) Read(ctx context.Context, key string, use func(catalog.Object) error) error {
+	if r.refuses != nil && r.refuses(key) {
+		return fmt.Errorf("get %s: %w", key, errFire)
+	}
+	return r.Source.Read(ctx, key, use)
+}
+
+func (r *refusing) List(ctx context.Context, prefix, marker string) ([]catalog.Entry, string, error) {
+	if r.silent.Load() {
+		time.Sleep(30 * time.Second)
+		return nil, "", errFire
+	}
+	return r.Source.List(ctx, prefix, marker)
+}
+
+// TestOneRefused shows the records, and the other bodies, where COS does not give what a
+// reconciliation said, or one body.
+func TestOneRefused(t *testing.T) {
+	t.Parallel()
+	source := &refusing{Source: sample.New()}
+	sample.Fill(source.Source, day, 5)
+	body := ""
+	source.refuses = func(key string) bool {
+		return strings.Contains(key, "/reconcile/") || body != "" && strings.Contains(key, body)
+	}
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); !errors.Is(err, errFire) {
+		t.Errorf("of the state that is refused it says: %v", err)
+	}
+	if text := get(t, b, "/records").Body.String(); !strings.Contains(text, sample.Broken) {
+		t.Error("the records are not listed")
+	}
+	body = firstRejected(t, b)
+	if w := get(t, b, "/rejected"); w.Code != 200 || !strings.Contains(w.Body.String(), "it could not be read: ") || !strings.Contains(w.Body.String(), "3 bodies") {
+		t.Errorf("rejected bodies, one of them refused: %d\n%s", w.Code, w.Body)
+	}
+}
+
+// TestComesBack lists again soon after COS was out of reach, however long its tries took.
+func TestComesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		source := &refusing{Source: sample.New()}
+		sample.Fill(source.Source, time.Now(), 5)
+		source.silent.Store(true)
+		b := newBoard(t, source, func(o *board.Options) { o.Clock = time.Now })
+		stop := serveIn(t, b)
+		time.Sleep(40 * time.Second) // the first listing has failed
+		source.silent.Store(false)
+		time.Sleep(30 * time.Second)
+		if text := get(t, b, "/records").Body.String(); !strings.Contains(text, sample.Broken) {
+			t.Errorf("the records are not listed:\n%s", text)
+		}
+		stop()
+	})
+}
+
+// TestWithoutState says of records whose state cannot be read what they are, and leads to
+// them from the overview.
+func TestWithoutState(t *testing.T) {
+	t.Parallel()
+	source := sample.New()
+	source.Put("ci/jobs/jlater.json", []byte(`{"version":3,"kind":"job","id":"jlater","state":{"a":1},"detail":{}}`), day)
+	source.Put("ci/jobs/jnone.json", nil, day)
+	b := newBoard(t, source, nil)
+	if err := b.Read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for target, words := range map[string][]string{
+		"/": {"<span>Later format</span>", "<span>Unreadable</span>"}, "/records": {"<span>Later format</span>", "<span>Unreadable</span>"},
+		"/jobs/jlater": {"<bdi>Later format</bdi>"}, "/jobs/jnone": {"<bdi>Unreadable</bdi>", "It is empty."},
+	} {
+		text := get(t, b, target).Body.String()
+		for _, word := range words {
+			if !strings.Contains(text, word) || strings.Contains(text, "state=Unreadable") {
+				t.Errorf("%s does not say %q, or leads to nothing:\n%s", target, word, text)
+			}
 		}
 	}
 }

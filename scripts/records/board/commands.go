@@ -18,14 +18,14 @@ func command(name string, flags ...string) string {
 	return strings.Join(words, " ")
 }
 
-// showCommand returns the command line that shows a record. Where its id begins with a dash,
-// it says that no flag does.
-func showCommand(kind model.Kind, id string) string {
+// recordCommand returns the command line that does something with a record. Where its id
+// begins with a dash, it says that no flag does.
+func recordCommand(name string, kind model.Kind, id string) string {
 	flag := string(kind)
 	if kind == model.KindJob { // which is the first that is looked for
 		flag = ""
 	}
-	return command("show", "kind", flag) + " " + argument(id)
+	return command(name, "kind", flag) + " " + argument(id)
 }
 
 // argument writes a word so that a shell and the command take it as it is.

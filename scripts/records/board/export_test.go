@@ -1,22 +1,25 @@
 package board
 
-import "context"
+import (
+	"context"
+	"errors"
+)
 
 // Read lists and reads once, as Serve does in the background.
 func (b *Board) Read(ctx context.Context) error {
-	if err := b.live.list(ctx); err != nil {
-		return err
+	partly, err := b.live.list(ctx)
+	if err == nil {
+		err = errors.Join(partly, b.live.fill(ctx))
 	}
-	err := b.live.fill(ctx)
 	b.live.change(func(s *snapshot) { s.filling = false })
 	return err
 }
 
 // List lists once, and reads no record.
 func (b *Board) List(ctx context.Context) error {
-	err := b.live.list(ctx)
+	partly, err := b.live.list(ctx)
 	b.live.change(func(s *snapshot) { s.filling = false })
-	return err
+	return errors.Join(partly, err)
 }
 
 // Token returns what a form must have.

@@ -74,10 +74,10 @@ func (l *live) refreshSoon() {
 func (l *live) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		began := l.board.Clock()
-		err := l.list(ctx)
+		partly, err := l.list(ctx)
 		took := l.board.Clock().Sub(began)
 		if err == nil {
-			err = l.fill(ctx)
+			err = errors.Join(partly, l.fill(ctx))
 		}
 		if err != nil && ctx.Err() == nil {
 			l.board.Log.Warn("the board could not read the record bucket", "error", err.Error())
@@ -87,16 +87,21 @@ func (l *live) run(ctx context.Context) {
 				s.problem = err.Error()
 			}
 		})
+		rest := l.board.Refresh
+		if err == nil { // what failed took the time of its tries, and may go well the next time
+			rest = max(rest, listingRest*took)
+		}
 		select {
 		case <-ctx.Done():
 		case <-l.wake:
-		case <-time.After(max(l.board.Refresh, listingRest*took)):
+		case <-time.After(rest):
 		}
 	}
 }
 
-// list lists the records, the rejected bodies and what reconciliations said.
-func (l *live) list(ctx context.Context) error {
+// list lists the records, the rejected bodies and what reconciliations said. What keeps it
+// from one of the last two, partly, does not keep it from the records.
+func (l *live) list(ctx context.Context) (partly, err error) {
 	c := l.board.Catalog
 	first := l.look().listed.IsZero()
 	entries, err := c.List(ctx, model.Kinds(), time.Time{}, func(n int) {
@@ -105,44 +110,38 @@ func (l *live) list(ctx context.Context) error {
 		}
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	rejected, err := c.ListAll(ctx, "rejected/")
-	if err != nil {
-		return err
-	}
-	states, err := l.readStates(ctx)
-	if err != nil {
-		return err
-	}
+	rejected, rejectedErr := c.ListAll(ctx, "rejected/")
+	states, statesErr := l.readStates(ctx)
 	l.change(func(s *snapshot) {
-		s.entries, s.rejected, s.states = entries, rejected, states
+		s.entries, s.states = entries, states
+		if rejectedErr == nil {
+			s.rejected = rejected
+		}
 		s.listed, s.filling = l.board.Clock(), len(l.missing(entries)) > 0
 		s.behind = len(l.wake) > 0
 	})
-	return nil
+	return errors.Join(rejectedErr, statesErr), nil
 }
 
-// readStates reads the state of the reconciliation of each bucket.
-func (l *live) readStates(ctx context.Context) ([]*reconcile.State, error) {
+// readStates reads the state of the reconciliation of each bucket, as far as COS gives it.
+func (l *live) readStates(ctx context.Context) (states []*reconcile.State, err error) {
 	entries, err := l.board.Catalog.ListAll(ctx, "reconcile/")
-	if err != nil {
-		return nil, err
-	}
-	var states []*reconcile.State
 	for _, e := range entries {
-		o, err := l.board.Catalog.Get(ctx, e.Key)
-		if errors.Is(err, catalog.ErrNotFound) {
+		o, readErr := l.board.Catalog.Get(ctx, e.Key)
+		if errors.Is(readErr, catalog.ErrNotFound) {
 			continue
 		}
-		if err != nil {
-			return nil, err
+		if readErr != nil {
+			err = errors.Join(err, readErr)
+			continue
 		}
 		if state, err := reconcile.ParseState(o.Body); err == nil { // else it is of a later version
 			states = append(states, state)
 		}
 	}
-	return states, nil
+	return states, err
 }
 
 // fill reads the records that are not known yet, the newest first, until all are, or

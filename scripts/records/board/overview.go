@@ -30,8 +30,9 @@ type overviewPage struct {
 
 // A stateCount is how many records have a state.
 type stateCount struct {
-	State string
-	Count int
+	State  string
+	Filter string // the state to filter by; empty for what has none that can be read
+	Count  int
 }
 
 const (
@@ -102,12 +103,16 @@ func countStates(summaries []*catalog.Summary) []stateCount {
 	counts := map[string]int{"Failed": 0, "Success": 0}
 	for _, s := range summaries {
 		if s != nil {
-			counts[cmp.Or(s.State, "Unreadable")]++
+			counts[s.ShownState()]++
 		}
 	}
 	var result []stateCount
 	for _, state := range stackOrder(counts) {
-		result = append(result, stateCount{state, counts[state]})
+		filter := state
+		if state == catalog.Unreadable || state == catalog.LaterFormat {
+			filter = ""
+		}
+		result = append(result, stateCount{state, filter, counts[state]})
 	}
 	return result
 }

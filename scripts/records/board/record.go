@@ -149,7 +149,7 @@ func (b *Board) recordPage(r *request, kind model.Kind) (*page, error) {
 	title := found.Summary.State + " " + found.Summary.Type + " " + found.Summary.ID
 	return &page{
 		Template: "record", Title: strings.TrimSpace(title), Active: "/records", Data: p,
-		Command: showCommand(kind, found.Summary.ID), Live: liveUntilEnded(found.Summary),
+		Command: recordCommand("show", kind, name), Live: liveUntilEnded(found.Summary),
 	}, nil
 }
 
@@ -195,7 +195,7 @@ func (b *Board) pendingPage(r *request, kind model.Kind, name string) (*page, er
 		p.Timeline = timelineOf(p.Summary, time.Time{})
 	}
 	return &page{Template: "pending", Title: name, Active: "/records", Data: p, Live: 1,
-		Command: showCommand(kind, name)}, nil
+		Command: recordCommand("show", kind, name)}, nil
 }
 
 // outputs looks at the outputs of a record as they are now, side by side.

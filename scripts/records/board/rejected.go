@@ -41,7 +41,6 @@ func (b *Board) rejected(r *request) (*page, error) {
 	entries = entries[:min(len(entries), maxRejectedRows)]
 	p.Rows = make([]rejectedRow, len(entries))
 	slots := make(chan struct{}, maxRejectedReads)
-	failed := make([]error, len(entries))
 	var group sync.WaitGroup
 	for i, e := range entries {
 		p.Rows[i] = rejectedRow{Entry: e, Hash: hashOfKey(e.Key), Unread: e.Size > maxRejectedBytes}
@@ -51,28 +50,24 @@ func (b *Board) rejected(r *request) (*page, error) {
 		group.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			failed[i] = b.readRejected(r, &p.Rows[i])
+			b.readRejected(r, &p.Rows[i])
 		})
 	}
 	group.Wait()
-	if err := errors.Join(failed...); err != nil {
-		return nil, err
-	}
 	return &page{Template: "rejected", Title: "Rejected bodies", Active: "/rejected", Data: p, Command: command("rejected")}, nil
 }
 
-// readRejected reads a body and asks the decoder about it, or says that it is gone by now.
-func (b *Board) readRejected(r *request, row *rejectedRow) error {
+// readRejected reads a body and asks the decoder about it, or says why it cannot.
+func (b *Board) readRejected(r *request, row *rejectedRow) {
 	o, err := b.Catalog.Get(r.Context(), row.Key)
-	if errors.Is(err, catalog.ErrNotFound) {
+	switch {
+	case errors.Is(err, catalog.ErrNotFound):
 		row.Reason = "it has been taken away since"
-		return nil
+	case err != nil:
+		row.Reason = "it could not be read: " + err.Error()
+	default:
+		row.describe(o)
 	}
-	if err != nil {
-		return err
-	}
-	row.describe(o)
-	return nil
 }
 
 func (row *rejectedRow) describe(o catalog.Object) {

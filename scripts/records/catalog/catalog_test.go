@@ -616,7 +616,7 @@ func TestHistogramOfDays(t *testing.T) {
 		got = append(got, fmt.Sprint(b.From, " ", b.To.Sub(b.From), " ", b.States, " ", b.Total()))
 	}
 	want := []string{
-		"2026-11-26 00:00:00 +0800 +0800 24h0m0s map[Failed:1] 1", "2026-11-27 00:00:00 +0800 +0800 24h0m0s map[:1] 1", "2026-11-28 00:00:00 +0800 +0800 24h0m0s map[Failed:1 Unknown:1] 2",
+		"2026-11-26 00:00:00 +0800 +0800 24h0m0s map[Failed:1] 1", "2026-11-27 00:00:00 +0800 +0800 24h0m0s map[:1] 1", "2026-11-28 00:00:00 +0800 +0800 24h0m0s map[Failed:1 Unreadable:1] 2",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -52,7 +52,7 @@ func Histogram(entries []Entry, summaries []*Summary, since, until time.Time, wi
 		}
 		state := ""
 		if s := summaries[j]; s != nil {
-			state = cmp.Or(s.State, "Unknown")
+			state = s.ShownState()
 		}
 		bins[i].States[state]++
 	}

@@ -52,6 +52,21 @@ type summaryFields struct {
 	Input                            struct{ Bucket, Region, Object, URL string }
 }
 
+// Unreadable and LaterFormat stand in the place of the state of a record of which none can
+// be read.
+const (
+	Unreadable  = "Unreadable"
+	LaterFormat = "Later format"
+)
+
+// ShownState returns the state, or what stands in its place.
+func (s *Summary) ShownState() string {
+	if s.Later {
+		return cmp.Or(s.State, LaterFormat)
+	}
+	return cmp.Or(s.State, Unreadable)
+}
+
 // Summarize makes a summary of an object that is, or should be, a record below a prefix, or
 // a version of one.
 func Summarize(prefix string, o Object) *Summary {
