@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -506,6 +507,22 @@ func TestWithoutState(t *testing.T) {
 			if !strings.Contains(text, word) || strings.Contains(text, "state=Unreadable") {
 				t.Errorf("%s does not say %q, or leads to nothing:\n%s", target, word, text)
 			}
+		}
+	}
+}
+
+// TestCommandKeepsTheZone holds that the printed command means the day that the page does.
+func TestCommandKeepsTheZone(t *testing.T) {
+	t.Parallel()
+	b := newSample(t, 5, nil)
+	for target, want := range map[string]string{
+		"/records?until=2026-11-27&since=2026-11-20":                      "--since 2026-11-20 --until 2026-11-27 ",
+		"/records?until=2026-11-27&since=7d&tz=America/Los_Angeles":       "--since 7d --until 2026-11-27T00:00:00-08:00 ",
+		"/?since=2026-11-27&tz=Asia/Shanghai":                             "--since 2026-11-27T00:00:00+08:00",
+		"/failures?since=all&until=2026-11-27T10:00:00Z&tz=Asia/Shanghai": "--until 2026-11-27T10:00:00Z ",
+	} {
+		if text := html.UnescapeString(get(t, b, target).Body.String()); !strings.Contains(text, want) {
+			t.Errorf("%s does not print %q", target, want)
 		}
 	}
 }

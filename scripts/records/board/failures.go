@@ -32,5 +32,5 @@ func (b *Board) failures(r *request) (*page, error) {
 		p.Failed += g.Count
 	}
 	return &page{Template: "failures", Title: "Failures", Active: "/failures", Data: p, Live: b.liveWhile(r),
-		Command: command("list", "state", "Failed", "since", f.Since, "until", f.Until, "limit", "0")}, nil
+		Command: command("list", "state", "Failed", "since", r.moment(f.Since), "until", r.moment(f.Until), "limit", "0")}, nil
 }

@@ -44,7 +44,7 @@ func (b *Board) records(r *request) (*page, error) {
 	found := &page{
 		Template: "records", Title: "Records", Active: "/records", Data: p, Live: b.liveWhile(r),
 		Command: command("list", "kind", f.Kind, "state", f.State, "type", f.Type, "verdict", f.Verdict, "code", f.Code,
-			"input", f.Input, "since", f.Since, "until", f.Until, "limit", strconv.Itoa(p.Limit)),
+			"input", f.Input, "since", r.moment(f.Since), "until", r.moment(f.Until), "limit", strconv.Itoa(p.Limit)),
 	}
 	if p.After != "" {
 		found.Command = "" // the command line cannot go on where a page ended

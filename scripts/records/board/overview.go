@@ -85,7 +85,7 @@ func (b *Board) overview(r *request) (*page, error) {
 	}
 	return &page{
 		Template: "overview", Title: "Overview", Active: "/", Data: o, Live: b.liveWhile(r),
-		Command: command("list", "since", f.Since, "until", f.Until),
+		Command: command("list", "since", r.moment(f.Since), "until", r.moment(f.Until)),
 	}, nil
 }
 

@@ -97,6 +97,15 @@ func (b *Board) newRequest(r *http.Request) (*request, error) {
 	return &request{Request: r, board: b, query: query, now: b.Clock().In(zone), known: b.live.look()}, err
 }
 
+// moment writes a moment of the URL for the command line. A day is the one of the page's
+// zone, where the URL chooses one: the command line knows this machine's alone.
+func (r *request) moment(text string) string {
+	if day, err := time.ParseInLocation(time.DateOnly, text, r.now.Location()); err == nil && r.query.Get("tz") != "" {
+		return day.Format(time.RFC3339)
+	}
+	return text
+}
+
 // zone returns the zone of a name; the default one for an empty name, and with an error.
 func (b *Board) zone(name string) (*time.Location, error) {
 	if name == "" {
