@@ -138,6 +138,45 @@ func TestOneBodyRefused(t *testing.T) {
 	}
 }
 
+// TestReplayRefused has a body that COS does not give, and one whose record it does not
+// give: they are named, and the others are received.
+func TestReplayRefused(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	bodies := map[string]string{}
+	for _, id := range []string{"jgood", "jrefused", "jbody"} {
+		bodies[id] = job(id, "Success", "2026-11-27T10:00:35+0800")
+		if _, err := c.receiver.Store.PutRejected(t.Context(), []byte(bodies[id]), ""); err != nil {
+			t.Fatal(err)
+		}
+	}
+	unread, unplanned := c.rejectedKey(bodies["jbody"]), c.rejectedKey(bodies["jrefused"])
+	c.cos.Deny(func(r coslocal.Request) bool { return r.Key == unread || r.Key == "ci/jobs/jrefused.json" })
+	var shown []shownBody
+	listed := c.run("rejected", "--json")
+	if err := json.Unmarshal([]byte(listed.Out), &shown); err != nil || len(shown) != 2 || listed.Exit != exitFindings {
+		t.Fatalf("rejected: %v, %+v", err, listed)
+	}
+	for _, b := range shown {
+		isUnplanned := b.Key == unplanned
+		if b.Reason != "" || len(b.Jobs) != 1 || isUnplanned != (b.Jobs[0].Outcome == "") || isUnplanned != strings.Contains(b.Error, "AccessDenied") {
+			t.Errorf("rejected: %+v", b)
+		}
+	}
+	for _, flag := range []string{"--dry-run", "--yes"} {
+		got := c.run("replay", flag)
+		if got.Exit != exitFindings || strings.Count(got.Out, "\n") != 1 || !strings.Contains(got.Out, "\tjgood\tSuccess\tcreated\t") {
+			t.Errorf("%s: %+v", flag, got)
+		}
+		if !strings.Contains(got.Err, unread) || !strings.Contains(got.Err, unplanned) {
+			t.Errorf("%s does not name what it leaves out: %s", flag, got.Err)
+		}
+	}
+	if got := c.cos.Keys(recordBucket, "ci/jobs/"); len(got) != 1 {
+		t.Errorf("there is %v", got)
+	}
+}
+
 // TestNoRecords says that there are none only where it is known.
 func TestNoRecords(t *testing.T) {
 	t.Parallel()

@@ -605,6 +605,32 @@ func TestReplayNames(t *testing.T) {
 	}
 }
 
+// TestReplayNotUnderstood names a body that is not understood beside one that is.
+func TestReplayNotUnderstood(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive("no callback")
+	good := job("j1", "Success", "2026-11-27T10:00:35+0800")
+	if _, err := c.receiver.Store.PutRejected(t.Context(), []byte(good), ""); err != nil {
+		t.Fatal(err)
+	}
+	bad := c.rejectedKey("no callback")
+	for _, test := range []struct{ flag, says string }{
+		{"--dry-run", "\nA dry run: nothing was received.\n"}, {"--yes", "\n1 of 1 bodies received.\n"},
+	} {
+		got := c.run("replay", c.rejectedKey(good), bad, test.flag)
+		if got.Exit != exitFindings || !strings.Contains(got.Out, "\tcreated\t") || !strings.HasSuffix(got.Err, test.says) {
+			t.Errorf("%s: %+v", test.flag, got)
+		}
+		if hash := strings.TrimPrefix(bad, "ci/rejected/"); !strings.Contains(got.Err, hash[:12]+" is not understood today: ") {
+			t.Errorf("%s does not say which is left out: %s", test.flag, got.Err)
+		}
+	}
+	if got := c.run("replay", "--dry-run"); got.Exit != exitFine {
+		t.Errorf("without names: %+v", got)
+	}
+}
+
 // TestShowKind has a job and a review of one id, which begins with a dash.
 func TestShowKind(t *testing.T) {
 	t.Parallel()

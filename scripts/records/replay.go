@@ -53,18 +53,21 @@ func (t *tool) rejected(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bodies, failed := t.examine(ctx, w, w.simpleMender(), nil)
-	if failed != nil && len(bodies) == 0 {
-		return failed
+	bodies, err := t.examine(ctx, w, w.simpleMender(), nil)
+	if err != nil {
+		return err
 	}
 	r := table{columns: []column{{name: "BODY", least: 12}, {name: "SOURCE"}, {name: "SIZE", right: true}, {name: "AGE", right: true}, {name: "REASON", least: 20}}}
 	all := []shownBody{}
 	understood := 0
 	for _, b := range bodies {
+		if b.isUnread() {
+			continue
+		}
 		reason := text(b.Reason)
 		if b.IsWhole() {
 			understood++
-			reason = cell{"understood now: " + bodyWords(b), ""}
+			reason = cell{"understood now: " + bodyWords(b.Body), ""}
 		}
 		r.rows = append(r.rows, []cell{{catalog.ShortHash(b.Key), b.Hash()}, text(sourceWord(b.Source)), {catalog.Bytes(b.Size), fmt.Sprint(b.Size)}, age(b.Received, t.now()), reason})
 		all = append(all, shownBodyOf(b))
@@ -72,12 +75,28 @@ func (t *tool) rejected(ctx context.Context) error {
 	if err := t.print(r, all); err != nil {
 		return err
 	}
+	failed := t.sayErrors(bodies)
 	t.say("%d rejected, %d of them understood now.", len(bodies), understood)
 	return failed
 }
 
-func shownBodyOf(b mend.Body) shownBody {
+// sayErrors names the bodies that could not be read or planned, and returns errFindings
+// where there are any.
+func (t *tool) sayErrors(bodies []examined) (failed error) {
+	for _, b := range bodies {
+		if b.err != nil {
+			t.say("%v", b.err)
+			failed = errFindings
+		}
+	}
+	return failed
+}
+
+func shownBodyOf(b examined) shownBody {
 	s := shownBody{Key: b.Key, Received: b.Received.UTC().Format("2006-01-02T15:04:05Z"), Bytes: b.Size, Source: b.Source, Reason: b.Reason}
+	if b.err != nil {
+		s.Error = b.err.Error()
+	}
 	for _, j := range b.Jobs {
 		s.Jobs = append(s.Jobs, shownJob{Kind: string(j.Kind), ID: j.ID, State: j.State, Outcome: string(j.Would), Record: j.Key})
 	}
@@ -135,9 +154,18 @@ func bodyKeys(ctx context.Context, w *world, names []string) ([]string, error) {
 
 const maxBodiesAtOnce = 8
 
-// examine reads the bodies of some keys, or hashes; all bodies where none is named. Beside
-// an error, the first, are the bodies that could be read.
-func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []string) ([]mend.Body, error) {
+// examined is a rejected body, and why it could not be read or planned.
+type examined struct {
+	mend.Body
+	err error
+}
+
+// isUnread reports whether there is nothing of a body but its error.
+func (b examined) isUnread() bool { return b.Key == "" }
+
+// examine reads the bodies of some keys, or hashes; all bodies where none is named. It
+// returns an error where nothing could be read, or there is no body of a name.
+func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []string) ([]examined, error) {
 	keys, err := bodyKeys(ctx, w, names)
 	if err != nil {
 		return nil, err
@@ -153,22 +181,24 @@ func (t *tool) examine(ctx context.Context, w *world, m *mend.Mender, names []st
 	}
 	bar := t.progress("reading", len(keys))
 	defer bar.end()
-	bodies := make([]mend.Body, len(keys))
-	errs := parallel.ForEach(len(keys), maxBodiesAtOnce, func(i int) (err error) {
-		bodies[i], err = m.Examine(ctx, keys[i])
-		if errors.Is(err, store.ErrNotFound) {
-			return fmt.Errorf("%s: %w", keys[i], catalog.ErrNotFound)
-		}
-		return err
+	bodies := make([]examined, len(keys))
+	parallel.ForEach(len(keys), maxBodiesAtOnce, func(i int) error {
+		bodies[i].Body, bodies[i].err = m.Examine(ctx, keys[i])
+		return nil
 	})
-	var read []mend.Body
-	var failed error
-	for i, err := range errs {
-		if failed = cmp.Or(failed, err); err == nil {
-			read = append(read, bodies[i])
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	for i, b := range bodies {
+		if len(names) > 0 && errors.Is(b.err, store.ErrNotFound) {
+			return nil, fmt.Errorf("%s: %w", keys[i], catalog.ErrNotFound)
 		}
 	}
-	return read, failed
+	bodies = slices.DeleteFunc(bodies, func(b examined) bool { return errors.Is(b.err, store.ErrNotFound) }) // taken away since the listing
+	if len(bodies) > 0 && !slices.ContainsFunc(bodies, func(b examined) bool { return !b.isUnread() }) {
+		return nil, bodies[0].err
+	}
+	return bodies, nil
 }
 
 // simpleMender returns a mender for what needs no settings of the reconciliation.
@@ -202,33 +232,40 @@ func (t *tool) replay(ctx context.Context, names []string, dryRun, remove, yes b
 	if err != nil {
 		return err
 	}
-	var useful []mend.Body
+	missed := t.sayErrors(bodies) // beside what is received all the same
+	bodies = slices.DeleteFunc(bodies, func(b examined) bool { return b.err != nil })
+	var useful []examined
 	for _, b := range bodies {
-		if b.IsWhole() || len(b.Jobs) > 0 {
+		switch {
+		case b.IsWhole() || len(b.Jobs) > 0:
 			useful = append(useful, b)
+		case len(names) > 0:
+			t.say("%s is not understood today: %s", catalog.ShortHash(b.Key), b.Reason)
+			missed = errFindings
 		}
 	}
 	if len(useful) == 0 {
 		t.say("Nothing to receive: none of %d rejected bodies is understood today.", len(bodies))
-		if err := t.print(replayTable(nil), []shownBody{}); err != nil || len(names) == 0 {
-			return err
-		}
-		return errFindings
+		return cmp.Or(t.print(replayTable(nil), []shownBody{}), missed)
 	}
 	if dryRun {
 		var planned []shownBody
 		for _, b := range useful {
 			planned = append(planned, shownBodyOf(b))
 		}
-		return t.print(replayTable(planned), planned)
+		if err := t.print(replayTable(planned), planned); err != nil {
+			return err
+		}
+		t.say("A dry run: nothing was received.")
+		return missed
 	}
 	for _, b := range useful {
-		t.say("%s: %s", catalog.ShortHash(b.Key), planWords(b, remove))
+		t.say("%s: %s", catalog.ShortHash(b.Key), planWords(b.Body, remove))
 	}
 	if err := t.confirm(ctx, yes); err != nil {
 		return err
 	}
-	return t.replayAll(ctx, m, useful, remove)
+	return cmp.Or(t.replayAll(ctx, m, useful, remove), missed)
 }
 
 // planWords says what receiving a body would do.
@@ -250,7 +287,7 @@ func planWords(b mend.Body, remove bool) string {
 }
 
 // replayAll receives bodies, one after the other, until the context ends.
-func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []mend.Body, remove bool) error {
+func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []examined, remove bool) error {
 	var done []shownBody
 	received, inPart := 0, 0
 	for _, b := range bodies {

@@ -318,15 +318,22 @@ func cancelAt(match func(coslocal.Request) bool) func(*world, context.CancelFunc
 	}
 }
 
-// TestExamineStops says what was found until a record could not be read.
-func TestExamineStops(t *testing.T) {
+// TestExamineRefused says what is in a body although a record could not be read.
+func TestExamineRefused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	key := w.reject(callback(job("j1", "Success", late), job("j2", "Success", late)), "")
+	key := w.reject(callback(job("j1", "Success", late), job("j2", "Success", late), job("j3", "Success", late)), "")
 	w.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool { return r.Key == "ci/jobs/j2.json" }, Status: 403, Code: "AccessDenied"})
 	body, err := w.Examine(t.Context(), key)
-	if !errors.Is(err, cosclient.ErrMisconfigured) || len(body.Jobs) != 1 || body.Jobs[0].ID != "j1" {
+	if !errors.Is(err, cosclient.ErrMisconfigured) || !strings.Contains(err.Error(), key) || body.Key != key {
 		t.Errorf("%v, %+v", err, body)
+	}
+	var would []string
+	for _, j := range body.Jobs {
+		would = append(would, j.ID+" "+string(j.Would))
+	}
+	if diff := cmp.Diff([]string{"j1 created", "j2 ", "j3 created"}, would); diff != "" {
+		t.Errorf("it would, -want +got:\n%s", diff)
 	}
 }
 

@@ -2,6 +2,7 @@ package mend
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +31,7 @@ type PlannedJob struct {
 	ID    string
 	State string
 	Key   string
-	Would store.Outcome // created, duplicate, updated or stale
+	Would store.Outcome // created, duplicate, updated or stale; empty where its record could not be read
 }
 
 // Hash returns the hash that names the body.
@@ -40,7 +41,8 @@ func (b Body) Hash() string { return b.Key[strings.LastIndexByte(b.Key, '/')+1:]
 func (b Body) IsWhole() bool { return b.Reason == "" }
 
 // Examine reads a rejected body and says what receiving it again would do. Its error
-// wraps store.ErrNotFound where there is no such body.
+// wraps store.ErrNotFound where there is no such body. Where the record of a job could not
+// be read, the body is there all the same, beside the error.
 func (m *Mender) Examine(ctx context.Context, key string) (Body, error) {
 	o, err := m.options.Store.GetObject(ctx, key)
 	if err != nil {
@@ -52,14 +54,15 @@ func (m *Mender) Examine(ctx context.Context, key string) (Body, error) {
 		body.Reason = err.Error()
 	}
 	body.Probe = probe
+	var failed error
 	for _, record := range records {
 		planned, err := m.planJob(ctx, record)
 		if err != nil {
-			return body, err
+			failed = cmp.Or(failed, fmt.Errorf("what receiving %s would do is not known: %w", key, err))
 		}
 		body.Jobs = append(body.Jobs, planned)
 	}
-	return body, nil
+	return body, failed
 }
 
 // decode decodes a body as what it came as. Records may be there beside an error: those
@@ -81,7 +84,7 @@ func decode(o store.Object) (records []*model.Record, probe bool, err error) {
 
 // planJob compares a record with the one that is stored, as the store would.
 func (m *Mender) planJob(ctx context.Context, record *model.Record) (PlannedJob, error) {
-	planned := PlannedJob{Kind: record.Kind, ID: record.ID, State: record.State, Key: record.Key(m.options.StoreOptions.Prefix), Would: store.Created}
+	planned := PlannedJob{Kind: record.Kind, ID: record.ID, State: record.State, Key: record.Key(m.options.StoreOptions.Prefix)}
 	ours, err := record.Encode()
 	if err != nil {
 		return planned, err
@@ -98,7 +101,7 @@ func (m *Mender) planJob(ctx context.Context, record *model.Record) (PlannedJob,
 		return nil
 	})
 	if errors.Is(err, store.ErrNotFound) {
-		err = nil
+		planned.Would, err = store.Created, nil
 	}
 	return planned, err
 }
