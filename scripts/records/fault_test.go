@@ -124,6 +124,29 @@ func TestOneRefused(t *testing.T) {
 	}
 }
 
+// TestOneVersionRefused has a version of a history that COS does not give: the record and
+// the other versions are shown.
+func TestOneVersionRefused(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	for _, state := range []string{"Failed", "Success", "Running"} {
+		key := "ci/history/jobs/j1/" + state + ".json"
+		if state == "Success" {
+			key = "ci/jobs/j1.json"
+		}
+		c.putObject(recordBucket, key, `{"version":2,"kind":"job","id":"j1","state":"`+state+`","detail":{}}`)
+	}
+	c.cos.Deny(func(r coslocal.Request) bool { return r.Key == "ci/history/jobs/j1/Running.json" })
+	got := c.run("show", "j1", "--json")
+	var shown shown
+	if err := json.Unmarshal([]byte(got.Out), &shown); err != nil || len(shown.History) != 2 || shown.VersionsNotShown != 1 || got.Exit != exitFindings {
+		t.Errorf("%v, %+v", err, got)
+	}
+	if !strings.Contains(got.Err, "Not shown: 1 of 3 versions.\nA version could not be read: ") || !strings.Contains(got.Err, "ci/history/jobs/j1/Running.json") {
+		t.Errorf("it says %q", got.Err)
+	}
+}
+
 // TestOneBodyRefused has one rejected body that COS does not give: the others are listed.
 func TestOneBodyRefused(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -95,7 +96,7 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 	}
 	switch {
 	case len(found) == 0 && len(entries) == 0:
-		t.say("No records since %s. --since all looks at all of them.", f.Since)
+		t.say("%s", noRecords(f, since))
 	case len(found) == 0:
 		t.say("None of %s records matches.", catalog.Count(len(entries)))
 	case looked < len(entries):
@@ -107,6 +108,24 @@ func (t *tool) list(ctx context.Context, f catalog.Filter, limit int) error {
 		return errFindings
 	}
 	return nil
+}
+
+// noRecords says of which kind and time there are none.
+func noRecords(f catalog.Filter, since time.Time) string {
+	words := "No records"
+	if f.Kind != "" {
+		words += " of kind " + f.Kind
+	}
+	if !since.IsZero() {
+		words += " since " + f.Since
+	}
+	if f.Until != "" {
+		words += " until " + f.Until
+	}
+	if since.IsZero() {
+		return words + "."
+	}
+	return words + ". --since all looks further back."
 }
 
 // listEntries lists the records of a window, with progress.
@@ -157,6 +176,14 @@ func (t *tool) match(ctx context.Context, c *catalog.Catalog, entries []catalog.
 	return found, refused, looked, nil
 }
 
+// stateWord returns the state of a record, or why none can be read.
+func stateWord(s *catalog.Summary) string {
+	if s.State == "" {
+		return strings.ToLower(s.ShownState())
+	}
+	return s.State
+}
+
 // recordTable returns the table of list.
 func recordTable(found []*catalog.Summary, now time.Time) table {
 	r := table{columns: []column{
@@ -164,13 +191,6 @@ func recordTable(found []*catalog.Summary, now time.Time) table {
 		{name: "AGE", right: true}, {name: "TOOK", right: true}, {name: "CODE", least: 8},
 	}}
 	for _, s := range found {
-		state := text(s.State)
-		switch {
-		case s.Problem != "":
-			state = text("unreadable")
-		case s.Later && s.State == "":
-			state = text("later format")
-		}
 		took := cell{"–", ""}
 		if d, ok := s.Took(); ok {
 			took = cell{catalog.Duration(d), strconv.FormatFloat(d.Seconds(), 'f', -1, 64)}
@@ -179,7 +199,7 @@ func recordTable(found []*catalog.Summary, now time.Time) table {
 		if s.State == "Failed" {
 			code.short = s.Code
 		}
-		r.rows = append(r.rows, []cell{state, text(s.ID), text(s.Type), text(s.Input), age(s.Recorded, now), took, code})
+		r.rows = append(r.rows, []cell{text(stateWord(s)), text(s.ID), text(s.Type), text(s.Input), age(s.Recorded, now), took, code})
 	}
 	return r
 }

@@ -370,6 +370,25 @@ func TestInterruptedInTheMiddle(t *testing.T) {
 	}
 }
 
+// TestShowInterrupted ends show while it looks at an output.
+func TestShowInterrupted(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	id := c.ended("Transcode")
+	ctx, cancel := context.WithCancel(t.Context())
+	c.cos.Inject(coslocal.Fault{Match: func(r coslocal.Request) bool {
+		if r.Bucket == mediaBucket {
+			cancel()
+		}
+		return false
+	}})
+	var out, said bytes.Buffer
+	tool := &tool{streams: streams{out: &out, err: &said}, environ: c.environ, now: time.Now, transport: c.transport}
+	if exit := tool.run(ctx, []string{"show", id}); exit != exitInterrupted || out.Len() > 0 {
+		t.Errorf("exit %d, not %d\n%s%s", exit, exitInterrupted, out.String(), said.String())
+	}
+}
+
 // TestManyOutputs looks at no more outputs than are of use.
 func TestManyOutputs(t *testing.T) {
 	t.Parallel()
@@ -489,6 +508,59 @@ func TestShowHistory(t *testing.T) {
 	person := c.runOn(streams{outTerminal: true}, "", "show", "j1").Out
 	if !strings.Contains(person, "\nversion newer, Success,") || !strings.Contains(person, "\nthe record, Failed,") {
 		t.Errorf("on a terminal the history is\n%s", person)
+	}
+}
+
+// TestShowTags prints the tags of an output in the order of their keys.
+func TestShowTags(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.putObject(mediaBucket, "a", "a")
+	var tags []coslocal.Tag
+	var want strings.Builder
+	for i := range 10 {
+		tags = append(tags, coslocal.Tag{Key: fmt.Sprint("k", i), Value: "v"})
+		fmt.Fprintf(&want, "output[0].tag.k%d\tv\n", i)
+	}
+	if err := c.cos.SetTags(mediaBucket, "a", tags); err != nil {
+		t.Fatal(err)
+	}
+	c.putObject(recordBucket, "ci/jobs/j1.json", fmt.Sprintf(`{"version":2,"kind":"job","id":"j1","state":"Success","outputs":[{"bucket":%q,"region":%q,"object":"a"}],"detail":{}}`, mediaBucket, region))
+	if got := c.run("show", "j1"); !strings.Contains(got.Out, want.String()) {
+		t.Errorf("%s", got.Out)
+	}
+}
+
+// TestShowWithoutState says on a terminal why there is no state.
+func TestShowWithoutState(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.putObject(recordBucket, "ci/jobs/jbroken.json", "<no record/>")
+	c.putObject(recordBucket, "ci/history/jobs/jbroken/0.json", "no version either")
+	c.putObject(recordBucket, "ci/jobs/jlater.json", `{"version":3,"kind":"job","id":"jlater","state":{"is":"Success"},"tag":"Transcode"}`)
+	broken := c.runOn(streams{outTerminal: true}, "", "show", "jbroken")
+	if broken.Exit != exitFindings || !strings.HasPrefix(broken.Out, "unreadable  jbroken") || !strings.Contains(broken.Out, "\nversion 0, unreadable, written ") {
+		t.Errorf("%+v", broken)
+	}
+	if later := c.runOn(streams{outTerminal: true}, "", "show", "jlater"); later.Exit != exitFine || !strings.HasPrefix(later.Out, "later format  jlater  Transcode\n") {
+		t.Errorf("%+v", later)
+	}
+}
+
+// TestListNone says of which kind and time there are no records.
+func TestListNone(t *testing.T) {
+	t.Parallel()
+	c := newCloud(t)
+	c.receive(job("j1", "Success", "2026-11-27T10:00:35+0800"))
+	for args, want := range map[string]string{
+		"--since 24h --kind workflow":           "No records of kind workflow since 24h. --since all looks further back.\n",
+		"--since 48h --until 24h":               "No records since 48h until 24h. --since all looks further back.\n",
+		"--since all --kind job --until 24h":    "No records of kind job until 24h.\n",
+		"--since all --kind review --state any": "No records of kind review.\n",
+	} {
+		if got := c.run(strings.Fields("list " + args)...); got.Exit != exitFine || got.Err != want {
+			t.Errorf("%s: %+v", args, got)
+		}
 	}
 }
 

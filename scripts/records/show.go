@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,9 +36,14 @@ func (t *tool) showCommand() *cobra.Command {
 		},
 		RunE: func(c *cobra.Command, args []string) error { return t.show(c.Context(), args[0], kind) },
 	}
-	c.Flags().StringVar(&kind, "kind", "", "job, workflow or review; the first of these that has the id, where it is left out")
-	complete(c, "kind", "job", "workflow", "review")
+	addKind(c, &kind)
 	return c
+}
+
+// addKind adds the flag that says of what an id is.
+func addKind(c *cobra.Command, kind *string) {
+	c.Flags().StringVar(kind, "kind", "", "job, workflow or review; the first of these that has the id, where it is left out")
+	complete(c, "kind", "job", "workflow", "review")
 }
 
 // shown is the JSON of show.
@@ -103,6 +110,9 @@ func (t *tool) show(ctx context.Context, id, kind string) error {
 		s.Outputs = lookAt(ctx, w.store, view.Record.Outputs)
 		s.OutputsNotShown = len(view.Record.Outputs) - len(s.Outputs)
 	}
+	if ctx.Err() != nil { // each output that was left would say that it was interrupted
+		return context.Cause(ctx)
+	}
 	if t.outTerminal && !t.format.json && !t.format.csv {
 		t.printRecord(view, s, w.config.MD5TagKey)
 	} else if err := t.print(factTable(view, s), s); err != nil {
@@ -112,6 +122,12 @@ func (t *tool) show(ctx context.Context, id, kind string) error {
 	t.sayNotShown(s.VersionsNotShown, len(s.History), "versions")
 	for _, v := range s.History {
 		t.sayNotShown(v.ChangesNotShown, len(v.Changes), "changes from one version to the next")
+	}
+	if view.Refused != nil {
+		t.say("A version could not be read: %v", view.Refused)
+	}
+	if view.Refused != nil || s.Problem != "" {
+		return errFindings
 	}
 	return nil
 }
@@ -198,8 +214,8 @@ func factTable(view *catalog.View, s shown) table {
 		add(name, o.Bucket+"/"+o.Key)
 		add(name+".md5", o.MD5)
 		add(name+".lastModified", o.LastModified)
-		for key, value := range o.Tags {
-			add(name+".tag."+key, value)
+		for _, key := range slices.Sorted(maps.Keys(o.Tags)) {
+			add(name+".tag."+key, o.Tags[key])
 		}
 		add(name+".problem", o.Problem)
 	}
@@ -219,7 +235,7 @@ func (t *tool) printRecord(view *catalog.View, s shown, tagKey string) {
 		}
 	}
 	sum := view.Summary
-	state := printable(sum.State)
+	state := printable(stateWord(sum))
 	if t.color {
 		state = colored("STATE", state, false)
 	}
@@ -237,7 +253,7 @@ func (t *tool) printRecord(view *catalog.View, s shown, tagKey string) {
 	for _, o := range s.Outputs {
 		line("output", fmt.Sprintf("%s/%s  %s", o.Bucket, o.Key, outputWords(o, tagKey)))
 	}
-	t.printHistory(s.History)
+	t.printHistory(view.Versions, s.History)
 }
 
 // printTimes prints when a job was created, started, ended and recorded.
@@ -278,16 +294,16 @@ func outputWords(o shownOutput, tagKey string) string {
 }
 
 // printHistory prints what changed from version to version.
-func (t *tool) printHistory(versions []shownVersion) {
+func (t *tool) printHistory(read []catalog.Version, versions []shownVersion) {
 	if len(versions) < 2 {
 		return
 	}
-	for _, v := range versions {
+	for i, v := range versions {
 		name := "version " + catalog.ShortHash(v.Key)
 		if v.Current {
 			name = "the record"
 		}
-		fmt.Fprintf(t.out, "\n%s, %s, written %s\n", printable(name), printable(v.State), v.Recorded)
+		fmt.Fprintf(t.out, "\n%s, %s, written %s\n", printable(name), printable(stateWord(read[i].Summary)), v.Recorded)
 		for _, c := range v.Changes {
 			fmt.Fprintf(t.out, "  %s: %s → %s\n", printable(c.Path), printable(orNothing(c.Was)), printable(orNothing(c.Now)))
 		}

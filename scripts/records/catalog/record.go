@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type View struct {
 	Record   *model.Record
 	Versions []Version // the newest first, the record among them
 	Omitted  int       // versions of the history that were not read
+	Refused  error     // why COS did not give one of them; nil where they were only too many
 }
 
 // maxCompared is how long a version may be whose changes are named, in bytes.
@@ -111,9 +113,14 @@ func (c *Catalog) readHistory(ctx context.Context, view *View, prefix string) er
 		entries = entries[:maxVersions]
 	}
 	found := make([]*Object, len(entries))
+	refused := make([]error, len(entries))
 	err := forEach(ctx, len(entries), maxHistoryReads, func(ctx context.Context, i int) error {
 		o, err := c.Get(ctx, entries[i].Key)
-		if errors.Is(err, ErrNotFound) { // taken away since the listing
+		switch {
+		case errors.Is(err, ErrNotFound): // taken away since the listing
+			return nil
+		case isRefused(err):
+			refused[i] = err
 			return nil
 		}
 		found[i] = &o
@@ -121,6 +128,12 @@ func (c *Catalog) readHistory(ctx context.Context, view *View, prefix string) er
 	})
 	if err != nil {
 		return err
+	}
+	for _, err := range refused {
+		if err != nil {
+			view.Omitted++
+			view.Refused = cmp.Or(view.Refused, err)
+		}
 	}
 	view.Versions = versionsOf(c.prefix, view.Object, found)
 	return nil

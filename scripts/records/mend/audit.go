@@ -95,12 +95,13 @@ type subject struct {
 func (a *audit) chunk(ctx context.Context, entries []catalog.Entry) error {
 	subjects := make([]subject, len(entries))
 	err := a.catalog.ReadAll(ctx, entries, func(i int, o catalog.Object) error {
-		subjects[i] = newSubject(o)
+		subjects[i] = a.newSubject(o)
 		a.advance(1, 0)
 		return nil
 	}, func(i int, err error) {
-		key := entries[i].Key
-		subjects[i] = subject{Audited: Audited{Key: key, Kind: catalog.KindOfKey(a.catalog.Prefix(), key), ID: catalog.IDOfKey(key), Verdict: NotAsked, Reason: err.Error()}, refused: err}
+		s := a.subjectOf(entries[i].Key)
+		s.Verdict, s.Reason, s.refused = NotAsked, err.Error(), err
+		subjects[i] = s
 	})
 	if err != nil {
 		return err
@@ -131,8 +132,13 @@ func dedupe(errs []error) []error {
 	})
 }
 
-func newSubject(o catalog.Object) subject {
-	s := subject{Audited: Audited{Key: o.Key}}
+// subjectOf returns what a key says of its record.
+func (a *audit) subjectOf(key string) subject {
+	return subject{Audited: Audited{Key: key, Kind: catalog.KindOfKey(a.catalog.Prefix(), key), ID: catalog.IDOfKey(key)}}
+}
+
+func (a *audit) newSubject(o catalog.Object) subject {
+	s := a.subjectOf(o.Key)
 	record, err := model.ParseRecord(o.Body)
 	if err != nil {
 		s.Verdict = NotRecord

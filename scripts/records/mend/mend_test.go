@@ -477,6 +477,9 @@ func TestAudit(t *testing.T) {
 	var last mend.AuditProgress
 	err = w.Audit(t.Context(), c, entries, func(a mend.Audited) {
 		got[a.Key] = fmt.Sprintf("%s, %s, %s", a.Verdict, a.Ours, a.CI)
+		if want := "ci/" + a.Kind.Folder() + "/" + a.ID + ".json"; a.Key != want {
+			t.Errorf("%s is said to be %s %q", a.Key, a.Kind, a.ID)
+		}
 		if (a.Reason != "") != (a.Verdict == mend.NotAsked || a.Verdict == mend.NotRecord) {
 			t.Errorf("%s is %s because of %q", a.Key, a.Verdict, a.Reason)
 		}
