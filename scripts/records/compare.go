@@ -235,21 +235,23 @@ func (t *tool) printAudit(ctx context.Context, rows []shownAudit, counts map[men
 }
 
 func (t *tool) retagCommand() *cobra.Command {
+	var kind string
 	var yes, dryRun bool
 	c := &cobra.Command{
 		Use:   "retag ID…",
 		Short: "Tag the outputs of records with their MD5",
-		Long:  "Tags the outputs of records with their MD5, whether TAG_MD5 is on or not, in the\nbuckets that TAG_BUCKETS allows. Other tags stay.",
+		Long:  "Tags the outputs of records with their MD5, whether TAG_MD5 is on or not, in the\nbuckets that TAG_BUCKETS allows. Other tags stay. Where a job and a review have one\nid, the job's are tagged, and with --kind review the review's.",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("retag needs at least one id")}
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error { return t.retag(c.Context(), args, dryRun, yes) },
+		RunE: func(c *cobra.Command, args []string) error { return t.retag(c.Context(), args, kind, dryRun, yes) },
 	}
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "only say what would be done")
 	c.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	addKind(c, &kind)
 	return c
 }
 
@@ -271,7 +273,11 @@ func shownTags(id string, tags []store.TagResult) []shownTag {
 	return shown
 }
 
-func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error {
+func (t *tool) retag(ctx context.Context, ids []string, kind string, dryRun, yes bool) error {
+	kinds, err := catalog.Filter{Kind: kind}.Kinds()
+	if err != nil {
+		return usageError{err}
+	}
 	w, err := t.open()
 	if err != nil {
 		return err
@@ -282,7 +288,7 @@ func (t *tool) retag(ctx context.Context, ids []string, dryRun, yes bool) error 
 	var lines []string
 	useful := false
 	for _, id := range ids {
-		view, err := w.catalog.Find(ctx, id, model.Kinds())
+		view, err := w.catalog.Find(ctx, id, kinds)
 		if err != nil {
 			return err
 		}

@@ -75,6 +75,7 @@ func (t *tool) run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
+	checkCompletion(root)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return exitFine
@@ -140,6 +141,15 @@ func helpCommand() *cobra.Command {
 			about.InitDefaultHelpFlag()
 			return about.Help()
 		},
+	}
+}
+
+// checkCompletion has cobra's command that prints completion scripts look at its
+// arguments, which it does only where it has work of its own.
+func checkCompletion(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	}
 }
 

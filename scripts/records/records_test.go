@@ -284,6 +284,10 @@ func TestExitStatus(t *testing.T) {
 		"help_of_command":   {args: []string{"help", "completion", "bash"}, want: exitFine},
 		"help_of_unknown":   {args: []string{"help", "nosuch"}, want: exitUsage},
 		"help_of_too_much":  {args: []string{"help", "list", "more"}, want: exitUsage},
+		"completion":        {args: []string{"completion"}, want: exitFine},
+		"no_completion":     {args: []string{"completion", "nope"}, want: exitUsage},
+		"serve_as_json":     {args: []string{"serve", "--json", "--listen", "127.0.0.1:99999"}, want: exitUsage},
+		"retag_of_no_kind":  {args: []string{"retag", "j404", "--kind", "task"}, want: exitUsage},
 		"wrong_since":       {args: []string{"list", "--since", "yesterday"}, want: exitUsage},
 		"both_formats":      {args: []string{"list", "--json", "--csv"}, want: exitUsage},
 		"show_without_id":   {args: []string{"show"}, want: exitUsage},
@@ -715,7 +719,9 @@ func TestShowKind(t *testing.T) {
 			t.Errorf("%s: %+v", kind, got)
 		}
 	}
-	if got := c.run("show", "--kind", "workflow", "--", "-a"); got.Exit != exitNotFound {
-		t.Errorf("as a workflow: %+v", got)
+	for _, command := range []string{"show", "retag"} {
+		if got := c.run(command, "--kind", "workflow", "--", "-a"); got.Exit != exitNotFound {
+			t.Errorf("%s as a workflow: %+v", command, got)
+		}
 	}
 }

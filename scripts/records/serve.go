@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,6 +31,9 @@ func (t *tool) serveCommand() *cobra.Command {
 }
 
 func (t *tool) serve(ctx context.Context, listen string, write bool) error {
+	if t.format.json || t.format.csv {
+		return usageError{errors.New("serve prints no data: leave --json and --csv out")}
+	}
 	if err := checkLoopback(listen); err != nil {
 		return usageError{err}
 	}
