@@ -108,6 +108,8 @@ func TestUsage(t *testing.T) {
 		{[]string{"deliver"}, `there is no command "deliver"`},
 		{[]string{"", "x"}, `unexpected argument "x"`},
 		{[]string{"serve", "x"}, `unexpected argument "x"`},
+		{[]string{"serve", "-board", "0.0.0.0:0"}, `-board: "0.0.0.0:0" is no address for the board: name one of 127.0.0.1, localhost, ::1 and a port, such as 127.0.0.1:9090`},
+		{[]string{"serve", "-board", "127.0.0.3:0"}, `-board: "127.0.0.3:0" is no address for the board: name one of 127.0.0.1, localhost, ::1 and a port, such as 127.0.0.1:9090`},
 		{[]string{"serve", "-listen"}, "flag needs an argument: -listen"},
 		{[]string{"serve", "-port", "1"}, "flag provided but not defined: -port"},
 		{[]string{"serve", "-event", "x"}, "flag provided but not defined: -event"},

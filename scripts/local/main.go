@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/ci-callback/ci-callback/scripts/records/board"
 )
 
 const usage = `usage: go run ./scripts/local
@@ -126,6 +128,10 @@ func (p *program) run(ctx context.Context, args []string) error {
 		return usageError(fmt.Sprintf("unexpected argument %q", flags.Arg(0)))
 	case command == "invoke" && event == "":
 		return usageError("invoke needs -event FILE")
+	case command == "serve":
+		if err := board.CheckAddress(at.board); err != nil {
+			return usageError("-board: " + err.Error())
+		}
 	}
 	if _, err := os.Stat(filepath.Join(p.project, "function", "main.go")); err != nil {
 		return errors.New("this is not the project's folder: change to where function/ and go.mod are")

@@ -298,6 +298,8 @@ func TestExitStatus(t *testing.T) {
 		"no_buckets":        {args: []string{"reconcile", "--dry-run"}, environ: append([]string{}, c.environ[0], c.environ[1], c.environ[3], c.environ[4]), want: exitFindings},
 		"retag_of_nothing":  {args: []string{"retag", "j404"}, want: exitNotFound},
 		"serve_for_all":     {args: []string{"serve", "--listen", "0.0.0.0:0"}, want: exitUsage},
+		"serve_unreachable": {args: []string{"serve", "--listen", "127.0.0.2:0"}, want: exitUsage},
+		"serve_at_no_port":  {args: []string{"serve", "--listen", "127.0.0.1:99999"}, want: exitUsage},
 		"serve_for_others":  {args: []string{"serve", "--listen", "192.0.2.1:0"}, want: exitUsage},
 		"serve_by_port":     {args: []string{"serve", "--listen", ":0"}, want: exitUsage},
 		"serve_nowhere":     {args: []string{"serve", "--listen", "bad"}, want: exitUsage},

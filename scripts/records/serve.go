@@ -34,8 +34,8 @@ func (t *tool) serve(ctx context.Context, listen string, write bool) error {
 	if t.format.json || t.format.csv {
 		return usageError{errors.New("serve prints no data: leave --json and --csv out")}
 	}
-	if err := checkLoopback(listen); err != nil {
-		return usageError{err}
+	if err := board.CheckAddress(listen); err != nil {
+		return usageError{fmt.Errorf("--listen: %w", err)}
 	}
 	w, err := t.open()
 	if err != nil {
@@ -68,16 +68,4 @@ func (t *tool) serve(ctx context.Context, listen string, write bool) error {
 		t.say("The board only shows. Ctrl-C ends it.")
 	}
 	return b.Serve(ctx, listener)
-}
-
-// checkLoopback refuses an address that others could reach, before anything listens there.
-func checkLoopback(address string) error {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return fmt.Errorf("--listen: %w: name an address such as 127.0.0.1:9090", err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && !ip.IsLoopback() {
-		return fmt.Errorf("--listen %s: the board listens on loopback alone: name an address such as 127.0.0.1:9090", address)
-	}
-	return nil
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ci-callback/ci-callback/internal/testsize"
+	"github.com/ci-callback/ci-callback/pkg/cosclient"
 	"github.com/ci-callback/ci-callback/pkg/model"
 	"github.com/ci-callback/ci-callback/scripts/records/board"
 	"github.com/ci-callback/ci-callback/scripts/records/catalog"
@@ -432,7 +433,7 @@ type refusing struct {
 
 func (r *refusing) Read(ctx context.Context, key string, use func(catalog.Object) error) error {
 	if r.refuses != nil && r.refuses(key) {
-		return fmt.Errorf("get %s: %w", key, errFire)
+		return fmt.Errorf("get %s: %w: %w", key, cosclient.ErrMisconfigured, errFire)
 	}
 	return r.Source.Read(ctx, key, use)
 }
@@ -465,6 +466,20 @@ func TestOneRefused(t *testing.T) {
 	body = firstRejected(t, b)
 	if w := get(t, b, "/rejected"); w.Code != 200 || !strings.Contains(w.Body.String(), "it could not be read: ") || !strings.Contains(w.Body.String(), "3 bodies") {
 		t.Errorf("rejected bodies, one of them refused: %d\n%s", w.Code, w.Body)
+	}
+}
+
+// TestRefusedVersion shows a record whose only other version COS does not give, and says so.
+func TestRefusedVersion(t *testing.T) {
+	t.Parallel()
+	source := &refusing{Source: sample.New()}
+	record := []byte(`{"version":2,"kind":"job","id":"j1","state":"Success","detail":{}}`)
+	source.Put("ci/jobs/j1.json", record, day)
+	source.Put("ci/history/jobs/j1/"+strings.Repeat("0", 64)+".json", record, day)
+	source.refuses = func(key string) bool { return strings.Contains(key, "/history/") }
+	b := newBoard(t, source, nil)
+	if w := get(t, b, "/jobs/j1"); w.Code != 200 || !strings.Contains(w.Body.String(), "1 version not read: ") {
+		t.Errorf("%d\n%s", w.Code, w.Body)
 	}
 }
 

@@ -2,6 +2,7 @@ package board
 
 import (
 	"crypto/subtle"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -58,6 +59,20 @@ func setHeaders(h http.Header) {
 
 // loopbackNames are the names by which a browser on this machine may call the board.
 func loopbackNames() []string { return []string{"127.0.0.1", "localhost", "::1"} }
+
+// CheckAddress returns an error unless an address to listen on, such as 127.0.0.1:9090, is
+// one under which a browser on this machine may call the board: others could reach a board
+// elsewhere, or nobody could.
+func CheckAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil || !slices.Contains(loopbackNames(), host) {
+		return fmt.Errorf("%q is no address for the board: name one of %s and a port, such as 127.0.0.1:9090", address, strings.Join(loopbackNames(), ", "))
+	}
+	return nil
+}
 
 // isOwnHost reports whether a Host header is a loopback name with the listener's port.
 // The whole name is compared: 127.0.0.1.example.com begins like one, too.
