@@ -141,17 +141,16 @@ func newJobLine(r receive.Result, max int) jobLine {
 	}
 }
 
-// listJobs returns the first jobs of a callback, as many as a log line can name.
-func listJobs(jobs []receive.Result) []jobLine {
-	var list []jobLine
+// listJobs returns the first jobs of a callback as JSON, as many as a log line can name.
+func listJobs(jobs []receive.Result) []json.RawMessage {
+	var list []json.RawMessage
 	bytes := 0
 	for _, r := range jobs[:min(len(jobs), maxJobs)] {
-		j := newJobLine(r, shortText/2)
-		encoded, err := json.Marshal(j)
+		encoded, err := json.Marshal(newJobLine(r, shortText/2))
 		if bytes += len(encoded) + len(","); err != nil || bytes > maxListed {
 			break
 		}
-		list = append(list, j)
+		list = append(list, encoded)
 	}
 	return list
 }
