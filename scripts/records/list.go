@@ -136,10 +136,7 @@ func (t *tool) listEntries(ctx context.Context, c *catalog.Catalog, kinds []mode
 	if err != nil {
 		return nil, err
 	}
-	for len(entries) > 0 && !until.IsZero() && !entries[0].LastModified.Before(until) {
-		entries = entries[1:]
-	}
-	return entries, nil
+	return catalog.Within(entries, since, until), nil
 }
 
 // readAhead is how many records are read before it is known whether they are wanted.

@@ -20,7 +20,7 @@ func (b *Board) failures(r *request) (*page, error) {
 	if err != nil {
 		return nil, badQuery(err)
 	}
-	entries := within(r.known.entries, since, until)
+	entries := catalog.Within(r.known.entries, since, until)
 	summaries := b.Catalog.CachedAll(entries)
 	p := failuresPage{Since: f.Since, Window: windowWords(f.Since, f.Until), Groups: catalog.Groups(summaries), Total: len(entries)}
 	for _, s := range summaries {

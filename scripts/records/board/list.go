@@ -82,7 +82,7 @@ func (b *Board) findRecords(r *request) (recordsPage, error) {
 		wanted[string(kind)] = true
 	}
 	var entries []catalog.Entry
-	for _, e := range within(r.known.entries, since, until) {
+	for _, e := range catalog.Within(r.known.entries, since, until) {
 		if len(kinds) == len(model.Kinds()) || wanted[string(catalog.KindOfKey(b.Catalog.Prefix(), e.Key))] {
 			entries = append(entries, e)
 		}

@@ -175,21 +175,5 @@ func (s snapshot) has(record catalog.Entry) bool {
 	return slices.ContainsFunc(s.entries, func(e catalog.Entry) bool { return e.Key == record.Key && e.ETag == record.ETag })
 }
 
-// within returns those of entries, the newest first, that are in a window: at or after
-// since, and before until unless that is zero.
-func within(entries []catalog.Entry, since, until time.Time) []catalog.Entry {
-	if !until.IsZero() {
-		for len(entries) > 0 && !entries[0].LastModified.Before(until) {
-			entries = entries[1:]
-		}
-	}
-	for i, e := range entries {
-		if e.LastModified.Before(since) {
-			return entries[:i]
-		}
-	}
-	return entries
-}
-
 // hashOfKey returns the last part of a key.
 func hashOfKey(key string) string { return key[strings.LastIndexByte(key, '/')+1:] }

@@ -46,8 +46,8 @@ func (b *Board) overview(r *request) (*page, error) {
 	if err != nil {
 		return nil, badQuery(err)
 	}
-	entries := within(r.known.entries, since, until)
-	rejected := within(r.known.rejected, since, until)
+	entries := catalog.Within(r.known.entries, since, until)
+	rejected := catalog.Within(r.known.rejected, since, until)
 	if since.IsZero() && len(entries) > 0 {
 		since = entries[len(entries)-1].LastModified
 	}

@@ -102,6 +102,22 @@ func newestFirst(a, b Entry) int {
 	return cmp.Or(b.LastModified.Compare(a.LastModified), strings.Compare(a.Key, b.Key))
 }
 
+// Within returns those of entries, the newest first, that are in a window: at or after
+// since, and before until unless that is zero.
+func Within(entries []Entry, since, until time.Time) []Entry {
+	if !until.IsZero() {
+		for len(entries) > 0 && !entries[0].LastModified.Before(until) {
+			entries = entries[1:]
+		}
+	}
+	for i, e := range entries {
+		if e.LastModified.Before(since) {
+			return entries[:i]
+		}
+	}
+	return entries
+}
+
 // ListAll lists all objects below a folder of the prefix, such as "rejected/", the newest
 // first.
 func (c *Catalog) ListAll(ctx context.Context, folder string) ([]Entry, error) {
