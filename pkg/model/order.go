@@ -61,7 +61,7 @@ type summary struct {
 // is not a record's.
 func summarize(encoded []byte) summary {
 	var s summary
-	if err := json.Unmarshal(encoded, &s); err != nil && !isLaterFormat(err, s.Version) {
+	if err := json.Unmarshal(encoded, &s); err != nil && !IsLaterFormat(err, s.Version) {
 		return summary{}
 	}
 	return s

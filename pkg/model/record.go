@@ -135,7 +135,7 @@ var ErrNotRecord = errors.New("not a record")
 // well. Its error wraps [ErrNotRecord].
 func ParseRecord(encoded []byte) (*Record, error) {
 	var r Record
-	if err := json.Unmarshal(encoded, &r); err != nil && !isLaterFormat(err, r.Version) {
+	if err := json.Unmarshal(encoded, &r); err != nil && !IsLaterFormat(err, r.Version) {
 		return nil, fmt.Errorf("%w: %w", ErrNotRecord, err)
 	}
 	if !isRecord(r.Version, r.Kind, r.ID, r.State, bytes.HasPrefix(r.Detail, []byte("{"))) {
@@ -164,10 +164,10 @@ func isRecord(version int, kind Kind, id, state string, hasDetail bool) bool {
 	}
 }
 
-// isLaterFormat reports whether JSON did not fit a Go type because it is of a later
-// version of the format, in which a field may have become something else. What does fit
-// was read nevertheless.
-func isLaterFormat(err error, version int) bool {
+// IsLaterFormat reports whether the JSON of a record did not fit a Go type because it is of
+// a later version of the format, in which a field may have become something else. What
+// does fit was read nevertheless.
+func IsLaterFormat(err error, version int) bool {
 	_, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	return ok && version > Version
 }

@@ -3,7 +3,6 @@ package catalog
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
 
@@ -73,8 +72,7 @@ func Summarize(prefix string, o Object) *Summary {
 	s := &Summary{Key: o.Key, ETag: o.ETag, Size: o.Size, Recorded: o.LastModified, ID: IDOfKey(o.Key), Kind: KindOfKey(prefix, o.Key)}
 	var f summaryFields
 	err := json.Unmarshal(o.Body, &f)
-	_, isOtherType := errors.AsType[*json.UnmarshalTypeError](err)
-	s.Later = f.Version > model.Version && (err == nil || isOtherType)
+	s.Later = f.Version > model.Version && (err == nil || model.IsLaterFormat(err, f.Version))
 	switch {
 	case s.Later: // what fits was read
 		f.ID = cmp.Or(f.ID, s.ID)
