@@ -295,7 +295,8 @@ func (t *tool) replayAll(ctx context.Context, m *mend.Mender, bodies []examined,
 			break
 		}
 		replayed, err := m.Replay(ctx, b.Key, remove)
-		s := shownBody{Key: b.Key, Received: b.Received.UTC().Format("2006-01-02T15:04:05Z"), Bytes: b.Size, Source: b.Source, Reason: b.Reason, Removed: replayed.Removed}
+		s := shownBodyOf(b)
+		s.Jobs, s.Removed = nil, replayed.Removed // what was done, in the place of the plan
 		for _, r := range replayed.Jobs {
 			s.Jobs = append(s.Jobs, shownJobOf(r))
 		}
