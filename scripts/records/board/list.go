@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -77,13 +78,9 @@ func (b *Board) findRecords(r *request) (recordsPage, error) {
 			return p, badQuery(fmt.Errorf("limit=%.20q: it must be a number from 1 to %d", text, maxLimit))
 		}
 	}
-	wanted := map[string]bool{}
-	for _, kind := range kinds {
-		wanted[string(kind)] = true
-	}
 	var entries []catalog.Entry
 	for _, e := range catalog.Within(r.known.entries, since, until) {
-		if len(kinds) == len(model.Kinds()) || wanted[string(catalog.KindOfKey(b.Catalog.Prefix(), e.Key))] {
+		if len(kinds) == len(model.Kinds()) || slices.Contains(kinds, catalog.KindOfKey(b.Catalog.Prefix(), e.Key)) {
 			entries = append(entries, e)
 		}
 	}
